@@ -1,0 +1,60 @@
+# Everything here sets itself up in .venv: it needs Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types layers docs docs-check format bench constraints clean
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+$(READY): constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY) ## Audit the example estate: terminal summary, out/report.html, out/report.json, out/report.csv
+	@mkdir -p out
+	@echo '$$ auditor audit --inventory examples/estate --config examples/auditor.yaml --as-of 2026-11-02T06:00:00Z -o ...'
+	@$(BIN)/auditor audit --inventory examples/estate --config examples/auditor.yaml --as-of 2026-11-02T06:00:00Z \
+	  -o out/report.html -o out/report.json -o out/report.csv; code=$$?; \
+	  if [ $$code -eq 1 ]; then echo 'The example estate has violations, so the exit code is 1: that is the demo working.'; \
+	  else exit $$code; fi
+
+test: $(READY) ## Run all Python tests
+	$(BIN)/python -m pytest -q -n auto
+
+check: test lint types layers docs-check ## Run the tests and every other check
+
+lint: $(READY) ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## Types
+	$(BIN)/mypy
+
+layers: $(READY) ## What may import what
+	$(BIN)/lint-imports --no-cache
+
+docs: $(READY) ## Write the generated reference again
+	$(BIN)/python -m auditor.reference docs
+
+docs-check: $(READY) ## The generated reference is up to date
+	$(BIN)/python -m auditor.reference docs --check
+	$(BIN)/python examples/make_estate.py --check
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Print benchmark figures as JSON
+	$(BIN)/python bench/bench_audit.py
+
+constraints: $(READY) ## Pin newer versions of what the package and its checks need
+	$(BIN)/python bench/pin.py
+
+clean: ## Remove what was made here
+	rm -rf .venv out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

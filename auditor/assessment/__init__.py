@@ -1,0 +1,1 @@
+"""What is: rules and subjects brought together into verdicts with evidence."""

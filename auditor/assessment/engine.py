@@ -1,0 +1,93 @@
+"""Rules x subjects -> a letter for each: p(ass), f(ail), u(nknown), n(ot applicable)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from auditor.assessment.sql import Context, Sql, compile_condition
+from auditor.errors import AuditorError
+from auditor.estate.fields import FROM, SUBJECTS, Subject
+from auditor.ruleset.model import BoundRule, Exclusion
+
+OUTCOMES = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The verdicts of one kind of subject: a DuckDB table ``verdicts_KIND``.
+
+    Columns: ``key``, ``excluded`` (the number of the exclusion that keeps the resource out, or null), and a letter for
+    each rule, in a column of the rule's id. Rows are in the order of the keys.
+    """
+
+    subject: Subject
+    rules: tuple[BoundRule, ...]
+    exclusions: tuple[Exclusion, ...]
+    rows: int
+
+    @property
+    def table(self) -> str:
+        """The name of the table."""
+        return f"verdicts_{self.subject}"
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection,
+    rules: Sequence[BoundRule],
+    exclusions: Sequence[Exclusion],
+    now: int | None,
+    whole: frozenset[str],
+) -> list[Matrix]:
+    """Evaluate all rules, each kind of subject in one pass.
+
+    Raises:
+        AuditorError: a join multiplied or lost subjects, which would make verdicts wrong.
+    """
+    matrices = []
+    for subject in SUBJECTS:
+        of_subject = tuple(rule for rule in rules if rule.subject == subject)
+        if not of_subject:
+            continue
+        context = Context(subject, now, whole)
+        out = tuple(exclusion for exclusion in exclusions if exclusion.subject == subject)
+        sql = matrix_sql(of_subject, out, context)
+        connection.execute(f"CREATE OR REPLACE TABLE verdicts_{subject} AS {sql.text}", sql.values)
+        found = connection.execute(
+            f"SELECT (SELECT count(*) FROM verdicts_{subject}), (SELECT count(*) FROM {subject}),"  # noqa: S608
+            f" (SELECT count(DISTINCT key) FROM {subject})",
+        ).fetchone()
+        if found is None or len(set(found)) != 1:
+            raise AuditorError(f"joining multiplied or lost {subject} rows: {found}", "Please report this as a bug.")
+        matrices.append(Matrix(subject, of_subject, out, found[0]))
+    return matrices
+
+
+def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], context: Context) -> Sql:
+    """Return the query that gives a row for each subject and a letter for each rule.
+
+    Each condition stands once, inside; outside there are only truth tests, in which NULL is neither.
+    """
+    inner = [f"{context.subject}.key AS key"]
+    values: list[object] = []
+    tests = [compile_condition(exclusion.condition, context) for exclusion in exclusions]
+    cases = " ".join(f"WHEN {test.text} THEN {number}" for number, test in enumerate(tests))
+    inner.append(f"CASE {cases} END AS excluded" if tests else "CAST(NULL AS INTEGER) AS excluded")
+    values += [value for test in tests for value in test.values]
+    outer = ["key", "excluded"]
+    for number, rule in enumerate(rules):
+        applies = compile_condition(rule.applies, context) if rule.applies is not None else Sql("TRUE")
+        require = compile_condition(rule.require, context)
+        inner += [f"{applies.text} AS a{number}", f"{require.text} AS r{number}"]
+        values += [*applies.values, *require.values]
+        outer.append(outcome_sql(f"a{number}", f"r{number}") + f' AS "{rule.id}"')
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY key"  # noqa: S608
+    return Sql(text, tuple(values))
+
+
+def outcome_sql(applies: str, require: str) -> str:
+    """Return the SQL of a verdict's letter from two truth values."""
+    return (
+        f"CASE WHEN excluded IS NOT NULL OR NOT {applies} THEN 'n' WHEN {applies} AND {require} THEN 'p'"
+        f" WHEN {applies} AND NOT {require} THEN 'f' ELSE 'u' END"
+    )

@@ -1,0 +1,389 @@
+"""What a verdict rests on: each field its rule looked at, where the value came from, or why it is not known."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.assessment.engine import OUTCOMES, Matrix
+from auditor.assessment.model import Cell, Evidence, Finding
+from auditor.assessment.sql import Context, Sql, compile_condition, tag_sql, threshold, value_sql
+from auditor.estate.database import Estate
+from auditor.estate.fields import FIELDS, FROM, SEES, TABLE_OF, Field
+from auditor.ruleset.model import (
+    Age,
+    AllOf,
+    AnyOf,
+    BoundRule,
+    Compare,
+    Condition,
+    Constant,
+    FieldRef,
+    Left,
+    Not,
+    Right,
+    TagRef,
+    leaves,
+)
+from auditor.ruleset.words import SYMBOLS
+from auditor.timestamps import show_time
+
+NO_TIME = "the inventory does not say when it was taken, so ages are unknown"
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def fingerprint(rule_id: str, key: str) -> str:
+    """Return the stable name of a verdict: 32 hex digits of rule and folded resource id."""
+    return hashlib.sha256(f"{rule_id}\n{key}".encode()).hexdigest()[:32]
+
+
+def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = None) -> Iterator[Finding]:
+    """Yield the verdicts of one kind of resource with their evidence, by rule and then by resource.
+
+    Args:
+        estate: the database that ``judge`` has run on.
+        matrix: the verdicts.
+        keys: the resources to show, all their verdicts; when ``None``, every fail and unknown.
+    """
+    subject, connection = matrix.subject, estate.connection
+    context = Context(subject, estate.now, whole_tables(estate))
+    if keys is None:
+        wanted = " OR ".join(f"\"{rule.id}\" IN ('f', 'u')" for rule in matrix.rules)
+        chosen, values = f"SELECT key FROM {matrix.table} WHERE {wanted}", []  # noqa: S608 -- checked ids
+    else:
+        chosen, values = f"SELECT key FROM {matrix.table} WHERE key IN (SELECT unnest(?))", [list(keys)]  # noqa: S608
+    # The rows that are shown are joined once and kept whole; each rule then looks only at these.
+    relations = ", ".join(SEES[subject])
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {FROM[subject]}"  # noqa: S608
+        f" WHERE {subject}.key IN ({chosen})",
+        values,
+    )
+    for rule in matrix.rules:
+        view = _View(rule, context)
+        sql = view.select()
+        letters = "" if keys is not None else f"WHERE v.\"{rule.id}\" IN ('f', 'u')"
+        rows = connection.execute(
+            f'SELECT v."{rule.id}", v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown'  # noqa: S608
+            f" JOIN {matrix.table} v ON v.key = {subject}.key {letters} ORDER BY {subject}.key",
+            sql.values,
+        ).fetchall()
+        for letter, excluded, resource, key, *cells in rows:
+            reason = matrix.exclusions[excluded].reason if excluded is not None else ""
+            yield view.finding(estate, letter, resource, key, cells, reason)
+
+
+def whole_tables(estate: Estate) -> frozenset[str]:
+    """Return the tables of which nothing is known to be missing."""
+    return frozenset(table for table in TABLE_OF.values() if estate.read_whole(table))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """One thing a rule looked at, and the positions of what was selected of it."""
+
+    name: str
+    left: Left
+    value: int
+    high: int
+    source: int
+    reason: int
+    key: int
+
+
+class _View:
+    """What has to be selected to show the verdicts of a rule, and how to read it back."""
+
+    def __init__(self, rule: BoundRule, context: Context) -> None:
+        self.rule = rule
+        self.context = context
+        self.columns: list[str] = []
+        self.looked: dict[str, _Looked] = {}
+        self.leaves = [*leaves(rule.applies), *leaves(rule.require)]
+        for leaf in self.leaves:
+            self._look(leaf.left)
+            if isinstance(leaf.right, FieldRef):
+                self._look(leaf.right)
+        self.said = {name: self._column(_shown_sql(FIELDS[name])) for name in self._placeholders()}
+        self.tests = [compile_condition(leaf, context) for leaf in self.leaves]
+
+    def select(self) -> Sql:
+        """Return the list of what is selected: values, sources, reasons, then whether each leaf held."""
+        text = ", ".join([*self.columns, *(test.text for test in self.tests)])
+        return Sql(text, tuple(value for test in self.tests for value in test.values))
+
+    def finding(
+        self,
+        estate: Estate,
+        letter: str,
+        resource: str,
+        key: str,
+        cells: Sequence[Any],
+        excluded: str,
+    ) -> Finding:
+        """Read one selected row back."""
+        held = list(cells[len(self.columns) :])
+        evidence = [self._evidence(estate, looked, cells, held) for looked in self.looked.values()]
+        outcome = OUTCOMES[letter]
+        verdicts = dict(zip((id(leaf) for leaf in self.leaves), held, strict=True))
+        message = self._message(cells)
+        if excluded:
+            message = f"Out of scope: {excluded}"
+        elif letter == "u":
+            message = f"Cannot tell: {'; '.join(self._unknown(evidence, verdicts))}."
+        elif letter == "n":
+            message = f"Does not apply: {self._observed(self.rule.applies, evidence, verdicts)}"
+        return Finding(
+            fingerprint=fingerprint(self.rule.id, key),
+            rule=self.rule.id,
+            resource=resource,
+            outcome=outcome,  # type: ignore[arg-type] -- one of the four words
+            severity=self.rule.severity,
+            exempt=False,
+            message=message,
+            expected=condition_words(self._near(self.rule.require, verdicts)),
+            observed=self._observed(self._near(self.rule.require, verdicts), evidence, verdicts),
+            evidence=evidence,
+        )
+
+    def _column(self, sql: str) -> int:
+        if sql not in self.columns:
+            self.columns.append(sql)
+        return self.columns.index(sql)
+
+    def _look(self, left: Left) -> None:
+        if isinstance(left, TagRef) and str(left) not in self.looked:
+            relation = left.relation
+            column = self._column(tag_sql(left))
+            source = self._column(f"{relation}.source")
+            self.looked[str(left)] = _Looked(str(left), left, column, column, source, -1, self._column(f"{relation}.key"))
+        if not isinstance(left, FieldRef) or left.name in self.looked:
+            return
+        field = left.field
+        relation = field.relation if field.type != "relation" else field.name
+        if field.type == "relation":
+            exists = compile_condition(Compare(left, "exists", Constant(value=True)), self.context)
+            low = high = self._column(exists.text)
+        elif field.type == "bounded":
+            low, high = (self._column(f'{relation}."{field.column}_{end}"') for end in ("min", "max"))
+        else:
+            low = high = self._column(value_sql(field))
+        source = self._column(f"{relation}.{field.source or 'source'}")
+        reason = self._column(f"{relation}.{field.reason}") if field.reason else -1
+        self.looked[left.name] = _Looked(left.name, left, low, high, source, reason, self._column(f"{relation}.key"))
+
+    def _placeholders(self) -> list[str]:
+        return [name for name in _PLACEHOLDER.findall(self.rule.rule.message) if name in FIELDS]
+
+    def _evidence(self, estate: Estate, looked: _Looked, cells: Sequence[Any], held: Sequence[bool | None]) -> Evidence:
+        value = _cell(looked, cells)
+        source = cells[looked.source] if value is not None else None
+        reason = ""
+        if value is None and not self._known_absent(looked, held):
+            reason = self._reason(estate, looked, cells)
+        expected = [_right_words(leaf) for leaf in self.leaves if _name(leaf.left) == looked.name]
+        return Evidence(
+            field=looked.name,
+            value=value,
+            source=source or "",
+            reason=reason,
+            expected=" / ".join(dict.fromkeys(expected)),
+        )
+
+    def _known_absent(self, looked: _Looked, held: Sequence[bool | None]) -> bool:
+        """A value that is not there on purpose (no such tag): every leaf about it is decided."""
+        about = [truth for leaf, truth in zip(self.leaves, held, strict=True) if _name(leaf.left) == looked.name]
+        return bool(about) and None not in about
+
+    def _reason(self, estate: Estate, looked: _Looked, cells: Sequence[Any]) -> str:
+        key = cells[looked.key]
+        if isinstance(looked.left, TagRef):
+            table = TABLE_OF[looked.left.relation]
+            for column in (f"tag {looked.left.tag.name}", "tags"):
+                if key is not None and (table, key, column) in estate.problems:
+                    return estate.problems[table, key, column]
+            return "its tags could not be read" if key is not None else f"there is no {looked.left.relation} to read it from"
+        assert isinstance(looked.left, FieldRef)  # noqa: S101 -- constants are never looked at
+        field = looked.left.field
+        relation = field.name if field.type == "relation" else field.relation
+        table = TABLE_OF[relation]
+        if key is not None:
+            found = [estate.problems[table, key, fact] for fact in field.facts if (table, key, fact) in estate.problems]
+            if found:
+                return "; ".join(found)
+        said = cells[looked.reason] if looked.reason >= 0 else None
+        if said:
+            return str(said)
+        if key is None and relation != self.context.subject:
+            missing = next((gap.cause for gap in estate.gaps if gap.table in (table, "*")), "")
+            return missing or f"the {relation.replace('_', ' ')} it belongs to is not in the inventory"
+        return field.if_null
+
+    def _unknown(self, evidence: Sequence[Evidence], verdicts: dict[int, bool | None]) -> list[str]:
+        """Say why each leaf that is not decided is not, each reason once."""
+        known = {entry.field: entry for entry in evidence}
+        reasons: list[str] = []
+        for leaf in self.leaves:
+            if verdicts[id(leaf)] is not None:
+                continue
+            sides = [leaf.left, *([leaf.right] if isinstance(leaf.right, FieldRef) else [])]
+            entries = [known[name] for name in map(_name, sides) if name in known]
+            for entry in entries:
+                if entry.reason:
+                    reasons.append(f"{entry.field} is not known: {entry.reason}")
+                elif isinstance(leaf.right, Age) and threshold(leaf.right, self.context.now) is None:
+                    reasons.append(NO_TIME)
+                elif isinstance(entry.value, str) and " to " in entry.value:
+                    reasons.append(f"{entry.field} is {entry.value}, and which of them is not documented")
+            if not entries or (isinstance(leaf.right, Constant) and leaf.right.value is None):
+                reasons.append(f"the parameter {_parameter(leaf) or 'value'} is not set")
+        return list(dict.fromkeys(reasons)) or ["the facts do not decide it"]
+
+    def _message(self, cells: Sequence[Any]) -> str:
+        def put(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in self.rule.values:
+                return show(self.rule.values[name])
+            field = FIELDS[name]
+            value = cells[self.said[name]]
+            return "" if value is None and field.note else show_field(field, value)
+
+        return " ".join(_PLACEHOLDER.sub(put, self.rule.rule.message).split())
+
+    def _observed(
+        self,
+        condition: Condition | None,
+        evidence: Sequence[Evidence],
+        verdicts: dict[int, bool | None],
+    ) -> str:
+        del verdicts
+        names = [_name(leaf.left) for leaf in leaves(condition)]
+        values = {entry.field: entry for entry in evidence}
+        seen = [values[name] for name in dict.fromkeys(names) if name in values]
+        return ", ".join(f"{entry.field} {_is(entry)}" for entry in seen)
+
+    def _near(self, condition: Condition, verdicts: dict[int, bool | None]) -> Condition:
+        """Leave out alternatives that were never meant: of several, keep those with the most parts that hold."""
+        if not isinstance(condition, AnyOf):
+            return condition
+        holding = [sum(verdicts[id(leaf)] is True for leaf in leaves(part)) for part in condition.parts]
+        most = max(holding, default=0)
+        kept = tuple(part for part, count in zip(condition.parts, holding, strict=True) if count == most)
+        return kept[0] if len(kept) == 1 else AnyOf(kept)
+
+
+def _shown_sql(field: Field) -> str:
+    if field.type == "bounded":
+        low, high = (f'{field.relation}."{field.column}_{end}"' for end in ("min", "max"))
+        return (
+            f"CASE WHEN {low} = {high} THEN CAST({low} AS VARCHAR)"
+            f" WHEN {low} IS NOT NULL THEN CAST({low} AS VARCHAR) || ' to ' || coalesce(CAST({high} AS VARCHAR), 'more') END"
+        )
+    if field.type == "relation":
+        return f"({field.name}.key IS NOT NULL)"
+    return value_sql(field)
+
+
+def _cell(looked: _Looked, cells: Sequence[Any]) -> Cell:
+    low, high = cells[looked.value], cells[looked.high]
+    if isinstance(looked.left, FieldRef):
+        kind = looked.left.field.type
+        if kind == "bounded":
+            if low is None:
+                return None
+            return int(low) if low == high else f"{low} to {high if high is not None else 'more'}"
+        if kind == "time" and low is not None:
+            return show_time(low)
+    if isinstance(low, float) and low.is_integer():
+        return int(low)
+    return low  # type: ignore[no-any-return] -- what DuckDB gives for the declared types
+
+
+def show_field(field: Field, value: object) -> str:
+    """Write a field's value as messages do."""
+    if field.type == "time" and isinstance(value, int):
+        return show_time(value)
+    return show(value)
+
+
+def show(value: object) -> str:
+    """Write a value as messages do: ``true``, ``5``, ``a, b``, ``(not known)``."""
+    match value:
+        case None:
+            return "(not known)"
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+        case list():
+            return ", ".join(show(item) for item in value)
+        case _:
+            return str(value)
+
+
+def condition_words(condition: Condition) -> str:
+    """Write a bound condition on one line, as ``vm.agent in ready, declared``."""
+    match condition:
+        case Compare(left):
+            return f"{_name(left)} {_right_words(condition)}"
+        case Not(Compare(left) as leaf):
+            return f"{_name(left)} not {_right_words(leaf)}"
+        case Not(part):
+            return f"not ({condition_words(part)})"
+        case AllOf(parts):
+            return " and ".join(_grouped(part, AnyOf) for part in parts)
+        case AnyOf(parts):
+            return " or ".join(_grouped(part, AllOf) for part in parts)
+
+
+def _grouped(part: Condition, other: type) -> str:
+    words = condition_words(part)
+    return f"({words})" if isinstance(part, other) else words
+
+
+def _right_words(leaf: Compare) -> str:
+    if leaf.word == "exists" and isinstance(leaf.right, Constant):
+        return "exists" if leaf.right.value else "does not exist"
+    parameter = _parameter(leaf)
+    return f"{SYMBOLS[leaf.word]} {_right(leaf.right)}" + (f" (parameter {parameter})" if parameter else "")
+
+
+def _right(right: Right) -> str:
+    match right:
+        case Constant(value):
+            return show(value) if value is not None else "(not set)"
+        case FieldRef(name):
+            return name
+        case Age(Constant(amount), unit):
+            return f"{show(amount)} {'hours' if unit == 1 else 'days'} ago"
+        case _:
+            return "?"
+
+
+def _parameter(leaf: Compare) -> str:
+    match leaf.right:
+        case Constant(_, parameter) | Age(Constant(_, parameter)):
+            return parameter
+        case _:
+            return ""
+
+
+def _name(left: Left | Right) -> str:
+    match left:
+        case FieldRef(name):
+            return name
+        case TagRef():
+            return str(left)
+        case Constant(value, parameter):
+            return parameter or show(value)
+        case _:
+            return ""
+
+
+def _is(entry: Evidence) -> str:
+    if entry.value is None:
+        return "is not known" if entry.reason else "is not there"
+    if isinstance(entry.value, bool):
+        return f"is {show(entry.value)}"
+    return f"= {show(entry.value)}"

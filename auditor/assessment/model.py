@@ -1,0 +1,232 @@
+"""The assessment: what an audit found, in the shape in which reports, gate and plan use it.
+
+These types are also the declared shape of report.json: its JSON Schema is made of them.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from auditor.declared.config import ParameterValue, Severity, Threshold
+
+Outcome: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable"]
+VerdictWord: TypeAlias = Literal["Compliant", "Not compliant", "Cannot conclude"]
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Cell: TypeAlias = bool | float | int | str | list[str] | None
+
+SCHEMA_VERSION = "1.0"
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of the report; unknown fields are errors."""
+
+
+class Tool(_Part, frozen=True):
+    """What made the report."""
+
+    name: str
+    version: str
+
+
+class SourceFile(_Part, frozen=True):
+    """A file that was read."""
+
+    name: str
+    sha256: Sha256
+    rows: int
+
+
+class InventoryInfo(_Part, frozen=True):
+    """What was judged."""
+
+    sha256: Sha256
+    collected_at: str | None
+    sources: list[SourceFile]
+
+
+class Options(_Part, frozen=True):
+    """How it was judged: everything beside the inventory that verdicts and exit code depend on."""
+
+    profile: str
+    primary_endpoint: str | None
+    vaults_in: str
+    select: list[str]
+    ignore: list[str]
+    complete: list[str]
+    fail_on: Threshold
+    strict: bool
+    config_sha256: Sha256 | None
+
+
+class Counts(_Part, frozen=True):
+    """Verdicts by outcome; exempt ones are counted under their outcome and again under ``exempt``."""
+
+    passed: Annotated[int, msgspec.Meta(description="outcome pass")] = msgspec.field(name="pass", default=0)
+    fail: int = 0
+    unknown: int = 0
+    not_applicable: int = 0
+    exempt: int = 0
+
+    @property
+    def total(self) -> int:
+        """All verdicts."""
+        return self.passed + self.fail + self.unknown + self.not_applicable
+
+
+class Gate(_Part, frozen=True):
+    """What the process said with its exit code, and why."""
+
+    exit_code: int
+    reasons: list[str]
+
+
+class Summary(_Part, frozen=True):
+    """The report in a few words and numbers."""
+
+    verdict: VerdictWord
+    sentence: str
+    counts: Counts
+    failing_by_severity: dict[Severity, int]
+    gate: Gate
+
+
+class TableCoverage(_Part, frozen=True):
+    """How much of one kind of facts was read."""
+
+    table: str
+    rows: int
+    state: Literal["complete", "partial", "missing", "assumed"]
+
+
+class KindCoverage(_Part, frozen=True):
+    """How many resources of one kind were found, judged and left out."""
+
+    kind: str
+    found: int
+    judged: int
+    out_of_scope: int
+
+
+class Excluded(_Part, frozen=True):
+    """Resources that one exclusion kept out."""
+
+    reason: str
+    declared_in: str
+    count: int
+    examples: list[str]
+
+
+class Coverage(_Part, frozen=True):
+    """What was looked at, and what was not."""
+
+    tables: list[TableCoverage]
+    kinds: list[KindCoverage]
+    excluded: list[Excluded]
+    declared_agents: Annotated[
+        int,
+        msgspec.Meta(description="VMs whose agent verdict rests on what was declared at creation, not on a report"),
+    ]
+    assumptions: list[str]
+    notices: list[str]
+    ignored_types: dict[str, int]
+
+
+class GapInfo(_Part, frozen=True):
+    """Something that could not be read."""
+
+    table: str
+    scope: str
+    kind: Literal["not-exported", "cut-short", "unreadable", "refused"]
+    cause: str
+    hint: str
+
+
+class RuleInfo(_Part, frozen=True):
+    """A rule as it was applied, and what came of it."""
+
+    id: str
+    title: str
+    severity: Severity
+    resource: Literal["vm", "item", "policy", "vault"]
+    sha256: Sha256
+    file: str
+    parameters: dict[str, ParameterValue]
+    controls: dict[str, list[str]]
+    rationale: str
+    references: list[str]
+    fix: str
+    remedy: str
+    counts: Counts
+
+
+class Resource(_Part, frozen=True):
+    """A resource that was judged."""
+
+    id: str
+    kind: Literal["vm", "item", "policy", "vault"]
+    name: str
+    subscription: str | None
+    resource_group: str | None
+    location: str | None
+
+
+class Evidence(_Part, frozen=True):
+    """One thing a rule looked at."""
+
+    field: str
+    value: Cell
+    source: Annotated[str, msgspec.Meta(description="where the value came from; empty when there is none")]
+    reason: Annotated[str, msgspec.Meta(description="why the value is not known; empty when it is")]
+    expected: Annotated[str, msgspec.Meta(description="what it was compared with, and the parameter that said so")]
+
+
+class Finding(_Part, frozen=True):
+    """A verdict that is not a pass: fail or unknown."""
+
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    rule: str
+    resource: str
+    outcome: Outcome
+    severity: Severity
+    exempt: bool
+    message: str
+    expected: str
+    observed: str
+    evidence: list[Evidence]
+    exemption: dict[str, str] | None = None
+    baseline: Literal["new", "unchanged"] | None = None
+
+
+class Report(_Part, frozen=True):
+    """report.json: the verdicts of one audit, their evidence, and what they rest on.
+
+    ``outcomes`` holds one letter (p, f, u, n) for each resource of the rule's kind, in the order of ``resources``.
+    ``content_sha256`` is the SHA-256 of the sorted compact JSON of everything else.
+    """
+
+    schema_version: Literal["1.0"]
+    content_sha256: Sha256
+    tool: Tool
+    as_of: str | None
+    inventory: InventoryInfo
+    options: Options
+    summary: Summary
+    coverage: Coverage
+    gaps: list[GapInfo]
+    rules: list[RuleInfo]
+    resources: list[Resource]
+    outcomes: dict[str, str]
+    findings: list[Finding]
+
+    def resource_of(self, finding: Finding) -> Resource | None:
+        """Return the resource of a finding."""
+        return self._by_id().get(finding.resource)
+
+    def _by_id(self) -> dict[str, Resource]:
+        return {resource.id: resource for resource in self.resources}
+
+
+def plain(report: Report) -> dict[str, Any]:
+    """Return the report as JSON values."""
+    value: dict[str, Any] = msgspec.to_builtins(report)
+    return value

@@ -1,0 +1,57 @@
+"""Writes a file whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from auditor.errors import UsageError
+
+
+def check_writable(path: Path) -> None:
+    """Raise ``UsageError`` now rather than after the work, when ``path`` could not be written."""
+    folder = path.parent
+    if path.is_dir():
+        message = f"cannot write {path}: it is a folder"
+        raise UsageError(message, "Name a file inside it.")
+    if not folder.is_dir():
+        message = f"cannot write {path}: there is no folder {folder}"
+        raise UsageError(message, f"Make it first: mkdir -p {folder}")
+    try:
+        # Asking for permission bits would not see a read-only or full file system; a file tells.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}"
+        raise UsageError(message, "Choose another folder with -o.") from error
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that takes the place of ``path`` only when the block ends well.
+
+    Raises:
+        UsageError: the file cannot be written (no space, no permission).
+    """
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner can read; a report gets the permissions of any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask)  # noqa: PTH101 -- a str
+        os.replace(temporary, path)  # noqa: PTH105 -- a str
+        temporary = None
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}"
+        raise UsageError(message, "Nothing was written; what was there before is as it was.") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108 -- a str

@@ -1,0 +1,1 @@
+"""The command line: the only place where time, environment and the terminal come in."""

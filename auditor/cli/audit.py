@@ -1,0 +1,112 @@
+"""``auditor audit``: evaluate an inventory and report."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli import options
+from auditor.cli.question import Flags, Settings, settle
+from auditor.errors import UsageError
+
+if TYPE_CHECKING:
+    from auditor.assessment.assess import Assessment
+
+
+def audit(  # noqa: PLR0913 -- one argument for each flag
+    inventory: options.Inventory = [],  # noqa: B006 -- typer copies it
+    config: options.ConfigFile = None,
+    rules: options.Rules = [],  # noqa: B006
+    profile: options.Profile = None,
+    select: options.Select = [],  # noqa: B006
+    ignore: options.Ignore = [],  # noqa: B006
+    param: options.Parameters = [],  # noqa: B006
+    primary_endpoint: options.PrimaryEndpoint = None,
+    as_of: options.AsOf = None,
+    complete: options.Complete = [],  # noqa: B006
+    output: Annotated[
+        list[str],
+        typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
+    ] = [],  # noqa: B006
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", help="Exit with 1 from this severity on: critical, high (default), medium, low, never."),
+    ] = None,
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any unknown verdict.")] = False,
+) -> None:
+    """Evaluate an inventory and report.
+
+    Exit codes: 0 no violation and the answer can be relied on, 1 violations, 2 something given is wrong, 3 cannot
+    conclude, 70 internal error, 130 interrupted.
+    """
+    flags = Flags(config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict)
+    settings = settle(flags)
+    outputs = output or settings.config.outputs
+    from auditor.formats import writer_for
+
+    writers = [writer_for(name) for name in outputs]
+    _check_outputs([path for _, path in writers])
+    with assessed(inventory, settings, primary_endpoint) as assessment:
+        report = assessment.report
+        from auditor.atomic_file import atomic_file
+
+        for writer, path in writers:
+            if path == "-":
+                writer.write(report, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+            else:
+                with atomic_file(Path(path)) as file:
+                    writer.write(report, file)
+        from rich.console import Console
+
+        from auditor.formats.terminal import print_summary
+
+        console = Console(stderr=any(path == "-" for _, path in writers), highlight=False, markup=False, emoji=False)
+        print_summary(report, console, [path for _, path in writers if path != "-"])
+    raise typer.Exit(report.summary.gate.exit_code)
+
+
+def _check_outputs(paths: list[str]) -> None:
+    """Complain before the work about what could not be written after it."""
+    from auditor.atomic_file import check_writable
+
+    seen = set()
+    for path in paths:
+        if path in seen:
+            raise UsageError(f"-o {path} is given twice", "Write each report to a file of its own.")
+        seen.add(path)
+        if path != "-":
+            check_writable(Path(path))
+
+
+@contextmanager
+def assessed(inventory: list[Path], settings: Settings, primary_endpoint: str | None) -> "Iterator[Assessment]":
+    """Yield the assessment of exports; its database and files live as long as the block."""
+    if not inventory:
+        raise UsageError("no inventory", "Give exported JSON with --inventory PATH (a file or a folder).")
+    from auditor.assessment.assess import Question, assess
+    from auditor.inventory.exports import read_exports
+
+    with tempfile.TemporaryDirectory(prefix="auditor-") as name:
+        folder = Path(name)
+        facts = read_exports(inventory, folder, settings.complete)
+        question = Question(
+            rules=settings.rules,
+            exclusions=settings.exclusions,
+            intents=settings.intents,
+            config=settings.config,
+            config_sha256=settings.config_sha256,
+            primary_endpoint=primary_endpoint,
+            as_of=settings.as_of,
+            complete=settings.complete,
+        )
+        assessment = assess(facts, folder, question)
+        try:
+            yield assessment
+        finally:
+            assessment.estate.connection.close()

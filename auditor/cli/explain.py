@@ -1,0 +1,116 @@
+"""``auditor explain``: everything known and judged about one resource."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli import options
+from auditor.cli.audit import assessed
+from auditor.cli.question import Flags, settle
+from auditor.errors import ExitCode, UsageError
+from auditor.text import fold, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from auditor.assessment.assess import Assessment
+    from auditor.assessment.model import Finding
+
+MOST_CANDIDATES = 10
+
+
+def explain(  # noqa: PLR0913 -- one argument for each flag
+    resource: Annotated[str, typer.Argument(help="Id or name of a VM, vault, policy or backup item.")],
+    inventory: options.Inventory = [],  # noqa: B006 -- typer copies it
+    config: options.ConfigFile = None,
+    rules: options.Rules = [],  # noqa: B006
+    profile: options.Profile = None,
+    select: options.Select = [],  # noqa: B006
+    ignore: options.Ignore = [],  # noqa: B006
+    param: options.Parameters = [],  # noqa: B006
+    primary_endpoint: options.PrimaryEndpoint = None,
+    as_of: options.AsOf = None,
+    complete: options.Complete = [],  # noqa: B006
+) -> None:
+    """Show everything known and judged about one VM, vault, policy or backup item, with evidence."""
+    flags = Flags(config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete)
+    settings = settle(flags)
+    with assessed(inventory, settings, primary_endpoint) as assessment:
+        from rich.console import Console
+
+        from auditor.assessment.evidence import find_evidence
+
+        subject, key = _find(assessment, resource)
+        console = Console(highlight=False, markup=False, emoji=False)
+        _print_facts(console, assessment, subject, key)
+        matrix = next((matrix for matrix in assessment.matrices if matrix.subject == subject), None)
+        found = list(find_evidence(assessment.estate, matrix, [key])) if matrix is not None else []
+        for finding in found:
+            _print_verdict(console, finding)
+        if not found:
+            console.print("No selected rule judges it.", soft_wrap=True)
+    raise typer.Exit(ExitCode.OK)
+
+
+def _find(assessment: "Assessment", resource: str) -> tuple[str, str]:
+    """Return the kind and key of the resource meant, by id or else by name."""
+    key = fold(resource.strip().rstrip("/"))
+    union = " UNION ALL ".join(
+        f"SELECT '{kind}' AS kind, key, id, name_key FROM {kind}"  # noqa: S608 -- fixed words
+        for kind in ("vm", "vault", "policy", "item")
+    )
+    rows = assessment.estate.query(f"SELECT kind, key, id FROM ({union}) WHERE key = ? ORDER BY key", [key])  # noqa: S608
+    rows = rows or assessment.estate.query(
+        f"SELECT kind, key, id FROM ({union}) WHERE name_key = ? ORDER BY kind, key",  # noqa: S608
+        [key],
+    )
+    if not rows:
+        raise UsageError(f"{resource} is not in the inventory", "Give the resource's id, or its exact name.")
+    if len(rows) > 1:
+        ids = ", ".join(row[2] for row in rows[:MOST_CANDIDATES])
+        raise UsageError(f"{len(rows)} resources are called {resource}", f"Give the id of one: {ids}")
+    kind, found, _ = rows[0]
+    return kind, found
+
+
+def _print_facts(console: "Console", assessment: "Assessment", subject: str, key: str) -> None:
+    from auditor.assessment.evidence import show_field
+    from auditor.estate.fields import FIELDS, FROM, SEES, SUBJECTS
+
+    kind = next(name for name in SUBJECTS if name == subject)
+    for relation in SEES[kind]:
+        cursor = assessment.estate.connection.execute(
+            f"SELECT {relation}.* FROM {FROM[kind]} WHERE {kind}.key = ?",  # noqa: S608 -- fixed words
+            [key],
+        )
+        names = [column[0] for column in cursor.description or ()]
+        cells = dict(zip(names, cursor.fetchone() or (), strict=False))
+        if cells.get("key") is None and relation != "item":
+            continue
+        console.print(relation.replace("_", " "), style="bold")
+        for field in FIELDS.values():
+            if field.relation != relation or field.type == "relation":
+                continue
+            if field.type == "bounded":
+                low, high = cells.get(f"{field.column}_min"), cells.get(f"{field.column}_max")
+                text = "(not known)" if low is None else str(low) if low == high else f"{low} to {high}"
+            else:
+                value = cells.get(field.column)
+                if value is None and (field.note or field.absent == "none"):
+                    continue
+                text = show_field(field, value)
+            console.print(f"  {field.column:<28} {visible(text)}", soft_wrap=True)
+        console.print()
+
+
+def _print_verdict(console: "Console", finding: "Finding") -> None:
+    from auditor.assessment.evidence import show
+
+    console.print(f"{finding.outcome}  {finding.rule} ({finding.severity})", style="bold")
+    console.print(f"  {visible(finding.message)}", soft_wrap=True)
+    console.print(f"  expected  {visible(finding.expected)}", soft_wrap=True)
+    for entry in finding.evidence:
+        value = ("not known: " + entry.reason if entry.reason else "not there") if entry.value is None else show(entry.value)
+        source = f"  [{entry.source}]" if entry.source else ""
+        console.print(f"  {entry.field} = {visible(value)}{visible(source)}", soft_wrap=True)
+    console.print()

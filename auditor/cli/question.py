@@ -1,0 +1,184 @@
+"""Flags and configuration -> the question to assess: flag before config before default."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from auditor.bundled import bundled
+from auditor.declared.config import NO_DOCUMENT, Config, ParameterValue, TableName, Threshold, load_config
+from auditor.declared.intents import WORDS, IntentMap
+from auditor.errors import InputErrors, UsageError
+from auditor.ruleset.load import PROFILES, bind, bundled_files, load_rules, own_files, read_exclusions
+from auditor.ruleset.model import BoundRule, Exclusion, Rule
+from auditor.timestamps import parse_time
+from auditor.yaml_source import Document, did_you_mean, parse_yaml, read_yaml
+
+T = TypeVar("T", bound=str)
+DEFAULT_CONFIG = Path("auditor.yaml")
+THRESHOLDS: tuple[Threshold, ...] = Threshold.__args__
+TABLES: tuple[TableName, ...] = TableName.__args__
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line says; empty where it says nothing."""
+
+    config: Path | None = None
+    rules: Sequence[Path] = ()
+    profile: str | None = None
+    select: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    parameters: Sequence[str] = ()
+    primary_endpoint: str | None = None
+    as_of: str | None = None
+    complete: Sequence[str] = ()
+    fail_on: str | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What flags and configuration come to.
+
+    Attributes:
+        config: the configuration with the flags laid over it.
+        config_sha256: of the file's bytes, ``None`` without a file.
+        rules: the selected rules, parameters put in.
+        exclusions: the bundled ones, then those of the configuration.
+        intents: what the vaults are for.
+        as_of: microseconds since 1970 UTC, or ``None``.
+        complete: tables declared to be whole.
+    """
+
+    config: Config
+    config_sha256: str | None
+    rules: tuple[BoundRule, ...]
+    exclusions: tuple[Exclusion, ...]
+    intents: IntentMap
+    as_of: int | None
+    complete: frozenset[str] = field(default=frozenset())
+
+
+def settle(flags: Flags) -> Settings:
+    """Read the configuration, lay the flags over it, load and select the rules.
+
+    Raises:
+        UsageError: something in them is wrong.
+    """
+    config, document, digest = _config(flags)
+    if flags.primary_endpoint is not None and flags.primary_endpoint not in WORDS:
+        raise UsageError(f"--primary-endpoint is never {flags.primary_endpoint}", did_you_mean(flags.primary_endpoint, WORDS))
+    config = msgspec.structs.replace(
+        config,
+        profile=_one_of("--profile", flags.profile, PROFILES) or config.profile,
+        select=_split(flags.select) or config.select,
+        ignore=_split(flags.ignore) or config.ignore,
+        fail_on=_one_of("--fail-on", flags.fail_on, THRESHOLDS) or config.fail_on,
+        strict=flags.strict or config.strict,
+    )
+    base = Path(document.file).parent
+    rules = load_rules([*bundled_files(), *own_files([*(base / name for name in config.rules), *flags.rules])])
+    exclusions = _bundled_exclusions() if config.scope.bundled else []
+    exclusions += read_exclusions(document, ("scope", "exclude"))
+    complete = [_one_of("--complete", name, TABLES) or "" for name in _split(flags.complete)]
+    return Settings(
+        config=config,
+        config_sha256=digest,
+        rules=_bind_all(rules, config, document, flags.parameters),
+        exclusions=tuple(exclusions),
+        intents=IntentMap(config.intents, document, flags.primary_endpoint),
+        as_of=_as_of(flags.as_of),
+        complete=frozenset([*complete, *config.exports.complete]),
+    )
+
+
+def _config(flags: Flags) -> tuple[Config, Document, str | None]:
+    path = flags.config
+    if path is None:
+        if not DEFAULT_CONFIG.is_file():
+            return Config(), NO_DOCUMENT, None
+        path = DEFAULT_CONFIG
+    config, document = load_config(path)
+    return config, document, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _bundled_exclusions() -> list[Exclusion]:
+    path = bundled("rules") / "scope" / "exclude.yaml"
+    return read_exclusions(read_yaml(path, "rules/scope/exclude.yaml"), ("exclude",))
+
+
+def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: Sequence[str]) -> tuple[BoundRule, ...]:
+    known = [rule.id for rule in rules]
+    faults = []
+    for section in ("parameters", "severities"):
+        for rule_id in getattr(config, section):
+            if rule_id not in known:
+                message = f"there is no rule {rule_id}"
+                faults.append(document.fault((section, rule_id), message, did_you_mean(rule_id, known)))
+    if faults:
+        raise InputErrors(faults)
+    given = _parameters(flags, known)
+    bound = []
+    for rule in _selected(rules, config, known):
+        values = dict(config.parameters.get(rule.id, {}))
+        where = str(document.place(("parameters", rule.id)))
+        checked = bind(rule, values, config.severities.get(rule.id), where)
+        over = given.get(rule.id, {})
+        bound.append(bind(rule, {**values, **over}, config.severities.get(rule.id), "--param") if over else checked)
+    return tuple(bound)
+
+
+def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> list[Rule]:
+    for name in (*config.select, *config.ignore):
+        if name not in known:
+            raise UsageError(f"there is no rule {name}", did_you_mean(name, list(known)))
+    if config.select:
+        chosen = [rule for rule in rules if rule.id in config.select]
+    else:
+        chosen = [rule for rule in rules if config.profile in rule.profiles]
+    chosen = [rule for rule in chosen if rule.id not in config.ignore]
+    if not chosen:
+        raise UsageError("no rule is left to run", "Select one, or ignore fewer: auditor rules list")
+    return chosen
+
+
+def _parameters(flags: Sequence[str], known: Sequence[str]) -> Mapping[str, dict[str, ParameterValue]]:
+    given: dict[str, dict[str, ParameterValue]] = {}
+    for flag in flags:
+        path, equals, text = flag.partition("=")
+        rule_id, dot, name = path.partition(".")
+        if not equals or not dot or not name:
+            raise UsageError(f"--param {flag} is not RULE.NAME=VALUE", "For example vm-protected.grace_hours=48.")
+        if rule_id not in known:
+            raise UsageError(f"--param {flag}: there is no rule {rule_id}", did_you_mean(rule_id, list(known)))
+        value = parse_yaml(text.encode("utf-8", "replace"), f"--param {path}").value
+        if isinstance(value, dict):
+            raise UsageError(f"--param {flag}: a parameter is no mapping", "Give a literal or a list.")
+        given.setdefault(rule_id, {})[name] = value  # type: ignore[assignment] -- checked against its type when bound
+    return given
+
+
+def _as_of(text: str | None) -> int | None:
+    if text is None:
+        return None
+    when = parse_time(text)
+    if when is None:
+        raise UsageError(f"--as-of {text} is not a time with a zone", "Write it as 2026-01-31T06:00:00Z.")
+    return when
+
+
+def _split(values: Sequence[str]) -> list[str]:
+    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+
+
+def _one_of(flag: str, value: str | None, words: tuple[T, ...]) -> T | None:
+    if value is None:
+        return None
+    for word in words:
+        if word == value:
+            return word
+    raise UsageError(f"{flag} is never {value}", did_you_mean(value, words))

@@ -1,0 +1,213 @@
+"""auditor.yaml: read, checked against its declared shape, errors with their place."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from auditor.errors import Fault, InputErrors
+from auditor.yaml_source import Document, Steps, did_you_mean, read_yaml
+
+Severity: TypeAlias = Literal["critical", "high", "medium", "low"]
+Threshold: TypeAlias = Literal["critical", "high", "medium", "low", "never"]
+Intent: TypeAlias = Literal["azure", "other", "zone"]
+TableName: TypeAlias = Literal[
+    "virtual_machines",
+    "vaults",
+    "storage_configs",
+    "backup_policies",
+    "protected_items",
+    "backup_jobs",
+    "resource_groups",
+    "scale_sets",
+    "subscriptions",
+]
+ParameterValue: TypeAlias = bool | float | str | list[str] | None
+
+
+T = TypeVar("T")
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A mapping in which an unknown key is an error."""
+
+
+class Intents(_Strict, frozen=True):
+    """What each vault is for: ``azure`` when Azure is the primary backup storage endpoint (the vault must be
+    geo-redundant), ``other`` when it is not (locally redundant), ``zone`` when backups must stay in their region and
+    survive the loss of a zone (zone-redundant).
+    """  # noqa: D205 -- one sentence, which the JSON Schema shows whole
+
+    default: Annotated[Intent | None, msgspec.Meta(description="The intent where nothing else says it.")] = None
+    trust_tags: Annotated[
+        bool,
+        msgspec.Meta(description="Let the vault's tag backup-primary-endpoint declare the intent."),
+    ] = True
+    scopes: Annotated[
+        dict[str, Intent],
+        msgspec.Meta(
+            description="Intent by ARM id of a vault, resource group, subscription or management group; the most "
+            "specific wins.",
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+class Scope(_Strict, frozen=True):
+    """Which resources are not judged."""
+
+    bundled: Annotated[
+        bool,
+        msgspec.Meta(description="Leave out what cannot or need not be backed up as a VM: AKS nodes and the like."),
+    ] = True
+    exclude: Annotated[
+        list[dict[str, Any]],
+        msgspec.Meta(description="Conditions, each with a reason; a resource that meets one is not judged."),
+    ] = msgspec.field(default_factory=list)
+
+
+class Exports(_Strict, frozen=True):
+    """What is known about the exports."""
+
+    complete: Annotated[
+        list[TableName],
+        msgspec.Meta(description="Tables that are whole, also when the export holds no row of them."),
+    ] = msgspec.field(default_factory=list)
+
+
+class Config(_Strict, frozen=True):
+    """The settings of one organisation: auditor.yaml."""
+
+    intents: Annotated[Intents, msgspec.Meta(description="What the vaults are for.")] = Intents()
+    vaults_in: Annotated[
+        Literal["same-subscription", "any"],
+        msgspec.Meta(description="Where the vault of a VM may be; decides how far a gap in backup items reaches."),
+    ] = "same-subscription"
+    profile: Annotated[Literal["baseline", "hardened"], msgspec.Meta(description="Which rules run.")] = "baseline"
+    select: Annotated[list[str], msgspec.Meta(description="Run only these rules.")] = msgspec.field(
+        default_factory=list,
+    )
+    ignore: Annotated[list[str], msgspec.Meta(description="Do not run these rules.")] = msgspec.field(
+        default_factory=list,
+    )
+    rules: Annotated[
+        list[str],
+        msgspec.Meta(description="Files and folders with your own rules, seen from this file."),
+    ] = msgspec.field(default_factory=list)
+    parameters: Annotated[
+        dict[str, dict[str, ParameterValue]],
+        msgspec.Meta(description="Values for rules' parameters: RULE: {NAME: VALUE}."),
+    ] = msgspec.field(default_factory=dict)
+    severities: Annotated[
+        dict[str, Severity],
+        msgspec.Meta(description="Severities that differ from the rules' own: RULE: SEVERITY."),
+    ] = msgspec.field(default_factory=dict)
+    scope: Annotated[Scope, msgspec.Meta(description="Which resources are not judged.")] = Scope()
+    exports: Annotated[Exports, msgspec.Meta(description="What is known about the exports.")] = Exports()
+    outputs: Annotated[
+        list[str],
+        msgspec.Meta(description="Reports to write, as with -o, seen from the current folder."),
+    ] = msgspec.field(default_factory=list)
+    fail_on: Annotated[
+        Threshold,
+        msgspec.Meta(description="Exit with 1 on a violation of this severity or a higher one."),
+    ] = "high"
+    strict: Annotated[bool, msgspec.Meta(description="Exit with 3 on any unknown verdict.")] = False
+
+
+NO_DOCUMENT = Document("(no configuration file)", {})
+
+
+def load_config(path: Path) -> tuple[Config, Document]:
+    """Read auditor.yaml.
+
+    Returns:
+        The settings, and the document for the places of what stands in it.
+
+    Raises:
+        UsageError: the file cannot be read.
+        InputErrors: it says something that is not allowed.
+    """
+    document = read_yaml(path)
+    return convert_document(document, Config), document
+
+
+def convert_document(document: Document, shape: type[T]) -> T:
+    """Turn a document into a typed value.
+
+    Raises:
+        InputErrors: the document does not have that shape; the fault names the place.
+    """
+    try:
+        return msgspec.convert(document.value if document.value is not None else {}, shape)
+    except msgspec.ValidationError as error:
+        raise InputErrors([_fault(document, str(error))]) from error
+
+
+def _fault(document: Document, message: str) -> Fault:
+    what, _, where = message.partition(" - at `")
+    steps = _steps(where.rstrip("`"), document)
+    unknown = re.match(r"Object contains unknown field `(.*)`", what)
+    if unknown:
+        return document.fault((*steps, unknown[1]), f"unknown key {unknown[1]}", did_you_mean(unknown[1], _keys(steps)))
+    enumerated = re.match(r"Invalid enum value '(.*)'", what)
+    if enumerated:
+        what = f"{enumerated[1]!r} is not one of the allowed values"
+        return document.fault(steps, what, did_you_mean(enumerated[1], _allowed(steps)))
+    return document.fault(steps, what[:1].lower() + what[1:].replace("`", ""), "See docs/configuration.md.")
+
+
+def _steps(where: str, document: Document) -> Steps:
+    """Read msgspec's path (``$.intents.scopes[...]``); ``[...]`` is some value of a mapping, found by its fault."""
+    steps: Steps = ()
+    for name, index in re.findall(r"\.([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]", where):
+        if name:
+            steps = (*steps, name)
+        elif index != "...":
+            steps = (*steps, int(index))
+        else:
+            return _first_unlike(document, steps)
+    return steps
+
+
+def _first_unlike(document: Document, steps: Steps) -> Steps:
+    """Find the entry of a mapping that does not have the shape of its siblings."""
+    value: Any = document.value
+    for step in steps:
+        value = value[step]
+    shapes: dict[Steps, Any] = {
+        ("intents", "scopes"): Intent,
+        ("severities",): Severity,
+        ("parameters",): dict[str, ParameterValue],
+    }
+    shape = shapes.get(steps, ParameterValue if steps[:1] == ("parameters",) else str)
+    for name, entry in value.items():
+        try:
+            msgspec.convert(entry, shape)
+        except msgspec.ValidationError:
+            return (*steps, name)
+    return steps
+
+
+_SHAPES: dict[Steps, type[msgspec.Struct]] = {(): Config, ("intents",): Intents, ("scope",): Scope, ("exports",): Exports}
+
+
+def _keys(steps: Steps) -> list[str]:
+    shape = _SHAPES.get(steps)
+    return [field.name for field in msgspec.structs.fields(shape)] if shape else []
+
+
+def _allowed(steps: Steps) -> list[str]:
+    named: dict[object, Any] = {
+        "profile": ("baseline", "hardened"),
+        "vaults_in": ("same-subscription", "any"),
+        "fail_on": Threshold.__args__,
+        "default": Intent.__args__,
+    }
+    if steps[:2] == ("intents", "scopes"):
+        return list(Intent.__args__)
+    if steps[:1] == ("severities",):
+        return list(Severity.__args__)
+    if steps[:2] == ("exports", "complete"):
+        return list(TableName.__args__)
+    return list(named.get(steps[-1] if steps else "", ()))

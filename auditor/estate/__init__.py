@@ -1,0 +1,1 @@
+"""What we make of Azure's facts and your declarations: the subjects that rules judge."""

@@ -1,0 +1,1 @@
+"""What Azure said: typed facts read from exports, and what could not be read."""

@@ -1,0 +1,77 @@
+"""The inventory: tables of facts on disk, and what is known to be missing from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+GapKind: TypeAlias = Literal["not-exported", "cut-short", "unreadable", "refused"]
+
+EVERY_TABLE = "*"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """Something that was asked for and could not be read.
+
+    Attributes:
+        table: the table that lacks rows, or ``*`` when it could be any.
+        scope: the folded id of the subscription the missing rows belong to; empty when it could be any.
+        kind: why.
+        cause: the same in words, naming the file.
+        hint: what to do about it.
+    """
+
+    table: str
+    scope: str
+    kind: GapKind
+    cause: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """A value that is there and cannot be used: the fact is unknown, for this reason."""
+
+    table: str
+    key: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """A file that was read: its name as shown, the SHA-256 of its bytes in hex, and how many rows it gave."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Facts as Azure gave them, not yet joined or judged.
+
+    Attributes:
+        spool: for each table an NDJSON file of its rows; tables without rows have none.
+        tags: an NDJSON file of ``{table, key, name, name_key, value, value_key}``, or ``None``.
+        rows: how many rows each table has, duplicates counted.
+        gaps: what is missing.
+        problems: values that could not be used.
+        sources: the files read, by name.
+        ignored: ARM types that hold nothing for an audit of VM backup, and how many rows of each were passed over.
+        passed_over: JSON files that hold no answer of Azure's.
+        other_files: how many files in the folders are not JSON by their names.
+        collected_at: when the facts were read, in microseconds since 1970 UTC; ``None`` for exports.
+    """
+
+    spool: Mapping[str, Path]
+    tags: Path | None
+    rows: Mapping[str, int]
+    gaps: tuple[Gap, ...]
+    problems: tuple[Problem, ...]
+    sources: tuple[Source, ...]
+    ignored: Mapping[str, int]
+    passed_over: tuple[str, ...]
+    other_files: int = 0
+    collected_at: int | None = None

@@ -1,0 +1,1 @@
+"""What should be: rules read from YAML, checked when they are loaded."""

@@ -1,0 +1,43 @@
+"""The words of conditions, those of Azure Policy: what each of them may compare, and with what.
+
+https://learn.microsoft.com/azure/governance/policy/concepts/definition-structure-policy-rule#conditions
+"""
+
+from typing import TypeAlias
+
+from auditor.estate.fields import FieldType
+from auditor.ruleset.model import Word
+
+Kind: TypeAlias = FieldType  # a tag and a string parameter are text
+
+_TEXT: tuple[Kind, ...] = ("text", "id")
+
+TAKES: dict[Word, tuple[Kind, ...]] = {
+    "equals": (*_TEXT, "number", "boolean"),
+    "in": (*_TEXT, "number"),
+    "exists": ("relation",),  # and tags, and columns whose absence means "none"
+    "greater": ("number", "bounded", "time"),
+    "greaterOrEquals": ("number", "bounded", "time"),
+    "less": ("number", "bounded", "time"),
+    "lessOrEquals": ("number", "bounded", "time"),
+    "like": _TEXT,
+    "contains": _TEXT,
+    "startsWith": _TEXT,
+    "endsWith": _TEXT,
+}
+NEGATIONS: dict[str, Word] = {"notEquals": "equals", "notIn": "in", "notLike": "like"}
+# Vocabularies are compared whole, not in part: half a word of a closed list is a slip of the pen.
+WHOLE_WORDS: tuple[Word, ...] = ("equals", "in", "exists")
+SYMBOLS: dict[Word, str] = {
+    "equals": "=",
+    "in": "in",
+    "exists": "exists",
+    "greater": ">",
+    "greaterOrEquals": ">=",
+    "less": "<",
+    "lessOrEquals": "<=",
+    "like": "like",
+    "contains": "contains",
+    "startsWith": "starts with",
+    "endsWith": "ends with",
+}

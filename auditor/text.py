@@ -1,0 +1,31 @@
+"""How text from Azure is compared (``fold``) and how it is shown (``visible``)."""
+
+import re
+
+# Control, bidirectional, zero-width and non-characters, and lone surrogates: each breaks a terminal, a table or a
+# parser somewhere, or makes one name look like another.
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    "\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]",
+)
+
+
+def fold(text: str) -> str:
+    """Return ``text`` as names are compared in Azure: without regard to letter case.
+
+    Folding is one character for one character, so that two names of different length never become equal ("straße" and
+    "strasse" are two resource groups). A character whose lower case is longer than itself (U+0130) stays as it is.
+    """
+    if text.isascii():
+        return text.lower()
+    return "".join(low if len(low := char.lower()) == 1 else char for char in text)
+
+
+def visible(text: str) -> str:
+    r"""Return ``text`` on one line, with each character that could deceive a reader written as ``\u{XXXX}``."""
+    return _HOSTILE.sub(lambda match: f"\\u{{{ord(match[0]):04X}}}", text)
+
+
+def without_surrogates(text: str) -> str:
+    """Return ``text`` as UTF-8 can hold it: lone surrogates become U+FFFD."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

@@ -1,0 +1,42 @@
+"""Times: microseconds since 1970 UTC inside, RFC 3339 outside."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+# Azure writes 0001-01-01 and 2001-01-01 for what never happened; both are this, older than any age.
+NEVER = -62_135_596_800_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+
+
+def parse_time(text: str) -> int | None:
+    """Return an RFC 3339 time with its zone as microseconds since 1970 UTC, or ``None`` when it is none.
+
+    Azure gives up to seven digits of a second; what is finer than a microsecond is cut off.
+    """
+    match = _RFC3339.fullmatch(text.strip())
+    if match is None:
+        return None
+    day, clock, fraction, zone = match.groups()
+    try:
+        when = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+    except ValueError:
+        return None
+    return (when - _EPOCH) // timedelta(microseconds=1) + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def is_never(text: str) -> bool:
+    """Tell whether Azure wrote one of its words for "this never happened" (the first comes without a zone, too)."""
+    return text.startswith(("0001-01-01", "2001-01-01T00:00:00"))
+
+
+def show_time(microseconds: int) -> str:
+    """Write a time as RFC 3339 in UTC, or ``never``."""
+    if microseconds <= NEVER:
+        return "never"
+    try:
+        when = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return "out of range"
+    return when.isoformat().replace("+00:00", "Z")
