@@ -664,7 +664,7 @@ VMS = (
         "2026-10-30T18:44:10",
         "not-applicable",
         "not-applicable",
-        "member of a scale set",
+        "made by a scale set from its profile",
         view="not-exported",
         more={
             "virtualMachineScaleSet": {
@@ -1224,6 +1224,27 @@ def vaults() -> list[Json]:
     return rows
 
 
+def scale_sets() -> list[Json]:
+    """Give the scale sets: one that makes its members from a profile."""
+    return [
+        {
+            "id": f"{PORTAL.id}/providers/Microsoft.Compute/virtualMachineScaleSets/vmss-portal",
+            "name": "vmss-portal",
+            "type": "Microsoft.Compute/virtualMachineScaleSets",
+            "location": "westeurope",
+            "resourceGroup": PORTAL.name,
+            "sku": {"name": "Standard_D2s_v5", "tier": "Standard", "capacity": 1},
+            "orchestrationMode": "Flexible",
+            "provisioningState": "Succeeded",
+            "virtualMachineProfile": {
+                "priority": "Regular",
+                "storageProfile": {"osDisk": {"createOption": "FromImage", "osType": "Linux"}},
+            },
+            "tags": {"application": "customer-portal"},
+        }
+    ]
+
+
 def storage_configs() -> list[Json]:
     """Give the storage configurations of the vaults that were asked for theirs."""
     return [
@@ -1583,6 +1604,7 @@ def files() -> dict[str, str]:
         "estate/instance-views.json": _pretty(instance_views()),
         "estate/protected-items.json": _pretty(protected_items()),
         "estate/resource-groups.json": _pretty(resource_groups()),
+        "estate/scale-sets.json": _pretty(scale_sets()),
         "estate/storage-configs.json": _pretty(storage_configs()),
         "estate/subscriptions.json": _pretty(subscriptions()),
         "estate/vaults.json": _pretty(vaults()),

@@ -180,7 +180,7 @@ class _View:
         value = _cell(looked, cells)
         source = cells[looked.source] if value is not None else None
         reason = ""
-        if value is None and not self._known_absent(looked, held):
+        if (value is None and not self._known_absent(looked, held)) or _between(looked, cells):
             reason = self._reason(estate, looked, cells)
         expected = [_right_words(leaf) for leaf in self.leaves if _name(leaf.left) == looked.name]
         return Evidence(
@@ -231,11 +231,10 @@ class _View:
             entries = [known[name] for name in map(_name, sides) if name in known]
             for entry in entries:
                 if entry.reason:
-                    reasons.append(f"{entry.field} is not known: {entry.reason}")
+                    known_as = "not known" if entry.value is None else show(entry.value)
+                    reasons.append(f"{entry.field} is {known_as}: {entry.reason.rstrip('.')}")
                 elif isinstance(leaf.right, Age) and threshold(leaf.right, self.context.now) is None:
                     reasons.append(NO_TIME)
-                elif isinstance(entry.value, str) and " to " in entry.value:
-                    reasons.append(f"{entry.field} is {entry.value}, and which of them is not documented")
             if not entries or (isinstance(leaf.right, Constant) and leaf.right.value is None):
                 reasons.append(f"the parameter {_parameter(leaf) or 'value'} is not set")
         return list(dict.fromkeys(reasons)) or ["the facts do not decide it"]
@@ -264,12 +263,12 @@ class _View:
         return ", ".join(f"{entry.field} {_is(entry)}" for entry in seen)
 
     def _near(self, condition: Condition, verdicts: dict[int, bool | None]) -> Condition:
-        """Leave out alternatives that were never meant: of several, keep those with the most parts that hold."""
+        """Leave out alternatives that were not meant: keep those of which the most holds, from the left."""
         if not isinstance(condition, AnyOf):
             return condition
-        holding = [sum(verdicts[id(leaf)] is True for leaf in leaves(part)) for part in condition.parts]
-        most = max(holding, default=0)
-        kept = tuple(part for part, count in zip(condition.parts, holding, strict=True) if count == most)
+        held = [[verdicts[id(leaf)] is True for leaf in leaves(part)] for part in condition.parts]
+        ranks = [(sum(truths), truths) for truths in held]  # the first part of an alternative says what it is about
+        kept = tuple(part for part, rank in zip(condition.parts, ranks, strict=True) if rank == max(ranks))
         return kept[0] if len(kept) == 1 else AnyOf(kept)
 
 
@@ -298,6 +297,10 @@ def _cell(looked: _Looked, cells: Sequence[Any]) -> Cell:
     if isinstance(low, float) and low.is_integer():
         return int(low)
     return low  # type: ignore[no-any-return] -- what DuckDB gives for the declared types
+
+
+def _between(looked: _Looked, cells: Sequence[Any]) -> bool:
+    return looked.value != looked.high and cells[looked.value] != cells[looked.high]
 
 
 def show_field(field: Field, value: object) -> str:

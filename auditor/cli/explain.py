@@ -43,6 +43,8 @@ def explain(  # noqa: PLR0913 -- one argument for each flag
         subject, key = _find(assessment, resource)
         console = Console(highlight=False, markup=False, emoji=False)
         _print_facts(console, assessment, subject, key)
+        if subject == "vm":
+            _print_items(console, assessment, key)
         matrix = next((matrix for matrix in assessment.matrices if matrix.subject == subject), None)
         found = list(find_evidence(assessment.estate, matrix, [key])) if matrix is not None else []
         for finding in found:
@@ -96,10 +98,24 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
                 text = "(not known)" if low is None else str(low) if low == high else f"{low} to {high}"
             else:
                 value = cells.get(field.column)
-                if value is None and (field.note or field.absent == "none"):
+                if (field.note and not value) or (value is None and field.absent == "none"):
                     continue
                 text = show_field(field, value)
             console.print(f"  {field.column:<28} {visible(text)}", soft_wrap=True)
+        console.print()
+
+
+def _print_items(console: "Console", assessment: "Assessment", key: str) -> None:
+    """Name every backup item of a VM, the one that counts first."""
+    rows = assessment.estate.query(
+        "SELECT i.id, i.state, i.last_recovery_point FROM item i LEFT JOIN live l ON l.item_key = i.key"
+        " WHERE i.vm_key = ? ORDER BY l.item_key IS NULL, i.key",
+        [key],
+    )
+    if len(rows) > 1:
+        console.print(f"{len(rows)} backup items, the first of which counts", style="bold")
+        for item, state, _ in rows:
+            console.print(f"  {state or '(state not known)':<28} {visible(item)}", soft_wrap=True)
         console.print()
 
 

@@ -260,8 +260,10 @@ class _Loader:
 def _merged(name: str, types: Mapping[str, str]) -> str:
     """Return the SQL that makes one cell of several; where they disagree it is not known."""
     match name:
-        case "id" | "name" | "name_key" | "subscription_id" | "resource_group_name" | "resource_group_name_key" | "vault_id" | "vault_id_key":
-            return f"min({name})"
+        case "id" | "vault_id":
+            return f"max({name})"  # of several spellings the one with the fewest capitals
+        case "name" | "name_key" | "subscription_id" | "resource_group_name" | "resource_group_name_key" | "vault_id_key":
+            return f"arg_max({name}, id)"
         case "tags_read":
             return "bool_and(tags_read)"
         case "source":

@@ -99,7 +99,8 @@ SELECT p.*, t.* EXCLUDE (key),
        c.quietest_low AS runs_on_quietest_day_min, c.quietest_high AS runs_on_quietest_day_max,
        c.busiest_low AS runs_on_busiest_day_min, c.busiest_high AS runs_on_busiest_day_max,
        c.words AS schedule, c.note AS schedule_note,
-       coalesce(c.reason, 'the answer holds no schedulePolicy') AS schedule_reason
+       coalesce(c.reason, CASE WHEN c.busiest_low <> c.busiest_high THEN c.note END, 'the answer holds no schedulePolicy')
+         AS schedule_reason
 FROM backup_policies p
 LEFT JOIN policy_tags t ON t.key = p.key
 LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type_key = 'azureiaasvm'

@@ -39,11 +39,9 @@ def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     yield from _rules(report)
     yield from _worst(report)
     yield from _unread(report)
-    for reason in summary.gate.reasons[:MOST_LINES]:
-        yield Text.assemble(("Gate: ", "dim"), visible(reason))
-    more = len(summary.gate.reasons) - MOST_LINES
-    ending = f"       and {more:,} more reasons; " if more > 0 else "      "
-    yield Text(f"{ending} exit code {summary.gate.exit_code}".replace("  exit", " exit"), style="dim")
+    reasons = [visible(reason) for reason in summary.gate.reasons]
+    more = f"; and {len(reasons) - MOST_LINES:,} more reasons" if len(reasons) > MOST_LINES else ""
+    yield Text.assemble((f"Exit code {summary.gate.exit_code}: ", "bold"), "; ".join(reasons[:MOST_LINES]) + more)
     for output in outputs:
         yield Text(f"Wrote {visible(output)}")
 

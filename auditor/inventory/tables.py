@@ -254,6 +254,7 @@ BACKUP_POLICIES = Table(
             "text",
             (_P + "snapshotConsistencyType",),
             "`OnlyCrashConsistent`: backups that need no agent",
+            absent="none",
         ),
         Column(
             "protected_items_count",

@@ -1,0 +1,293 @@
+"""Cases: facts of one subject in, outcome out. They are how a rule is tested, and how it is explained by example.
+
+A relation that a case leaves out is not known; ``none`` says that there is none. A field that is left out is not known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from auditor.assessment.engine import Matrix, matrix_sql
+from auditor.assessment.evidence import find_evidence, whole_tables
+from auditor.assessment.model import Outcome
+from auditor.assessment.sql import Context
+from auditor.errors import Fault, InputErrors, UsageError
+from auditor.estate.database import Estate, connect
+from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName
+from auditor.inventory.model import Gap
+from auditor.ruleset.conditions import check_words
+from auditor.ruleset.load import bind
+from auditor.ruleset.model import BoundRule, Rule, tags_of
+from auditor.text import fold
+from auditor.timestamps import NEVER, parse_time
+from auditor.yaml_source import Document, Steps, did_you_mean, read_yaml
+
+_KEYS = ("name", "outcome", "message", "now", "parameters")
+_TYPES = {"number": "DOUBLE", "bounded": "DOUBLE", "boolean": "BOOLEAN", "time": "BIGINT"}
+# Columns that join the relations of a case; each relation has at most one row.
+_LINKS = {
+    "vm": ("group_key", "subscription_key", "scale_set_id_key"),
+    "item": ("of_vm", "vm_key", "policy_key", "vault_key", "policy_id"),
+    "policy": ("vault_key",),
+}
+_ROW = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case.
+
+    Attributes:
+        name: what it shows.
+        outcome: what the rule must say.
+        message: text that its message must contain; may be empty.
+        now: microseconds since 1970 UTC, or ``None``.
+        parameters: what differs from the rule's defaults.
+        relations: fields by relation; ``None`` for a relation that does not exist.
+        place: where it stands, as ``file:line:column``.
+    """
+
+    name: str
+    outcome: Outcome
+    message: str
+    now: int | None
+    parameters: Mapping[str, Any]
+    relations: Mapping[str, Mapping[str, Any] | None]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What came of a case; ``failure`` is empty when it is as it should be."""
+
+    case: Case
+    failure: str
+
+
+def load_cases(path: Path | Traversable, shown: str, rule: Rule) -> list[Case]:
+    """Read the cases of a rule.
+
+    Raises:
+        InputErrors: all that is wrong with them.
+    """
+    document = read_yaml(path, shown)
+    reader = _CaseReader(document, rule)
+    cases = reader.read()
+    if reader.faults:
+        raise InputErrors(reader.faults)
+    return cases
+
+
+def missing_outcomes(rule: Rule, cases: Sequence[Case]) -> list[str]:
+    """Return the outcomes that the cases of a rule should show and do not."""
+    needed = ["pass", "fail", "unknown", *(["not-applicable"] if rule.applies is not None else [])]
+    shown = {case.outcome for case in cases}
+    return [outcome for outcome in needed if outcome not in shown]
+
+
+def run_case(rule: Rule, case: Case) -> CaseResult:
+    """Evaluate a rule on the facts of a case."""
+    try:
+        bound = bind(rule, case.parameters, None, case.place)
+    except UsageError as error:
+        return CaseResult(case, error.message)
+    with connect() as connection:
+        estate = _tables(connection, bound, case)
+        context = Context(rule.resource, case.now, whole_tables(estate))
+        sql = matrix_sql([bound], [], context)
+        connection.execute(f"CREATE TABLE verdicts_{rule.resource} AS {sql.text}", sql.values)
+        matrix = Matrix(rule.resource, (bound,), (), 1)
+        (found,) = find_evidence(estate, matrix, [_ROW])
+    if found.outcome != case.outcome:
+        return CaseResult(case, f"is {found.outcome}, not {case.outcome}: {found.message}")
+    if case.message and case.message not in found.message:
+        return CaseResult(case, f'says "{found.message}", without "{case.message}"')
+    return CaseResult(case, "")
+
+
+class _CaseReader:
+    """Reads one file of cases."""
+
+    def __init__(self, document: Document, rule: Rule) -> None:
+        self.document = document
+        self.rule = rule
+        self.faults: list[Fault] = []
+
+    def read(self) -> list[Case]:
+        value = self.document.value
+        entries = value.get("cases") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not isinstance(entries, list) or not entries:
+            self._fault((), "a file of cases has a list called cases")
+            return []
+        for key in value:
+            if key not in ("cases", "now"):
+                self._fault((key,), f"unknown key {key}", did_you_mean(key, ("cases", "now")))
+        now = self._time(value.get("now"), ("now",))
+        cases = [self._case(entry, ("cases", index), now) for index, entry in enumerate(entries)]
+        return [case for case in cases if case is not None]
+
+    def _case(self, entry: object, steps: Steps, now: int | None) -> Case | None:
+        if not isinstance(entry, dict):
+            self._fault(steps, "a case is a mapping with name, outcome and facts")
+            return None
+        sees = SEES[self.rule.resource]
+        for key in entry:
+            if key not in _KEYS and key not in sees:
+                self._fault((*steps, key), f"unknown key {key}", did_you_mean(key, (*_KEYS, *sees)))
+        outcome = entry.get("outcome")
+        known: list[Outcome] = ["pass", "fail", "unknown", "not-applicable"]
+        if outcome not in known:
+            self._fault((*steps, "outcome"), f"outcome is never {outcome}", did_you_mean(str(outcome), list(known)))
+        name, message = entry.get("name"), entry.get("message", "")
+        if not isinstance(name, str) or not name or not isinstance(message, str):
+            self._fault(steps, "a case has a name, and its message is text")
+        parameters = entry.get("parameters", {})
+        if not isinstance(parameters, dict):
+            self._fault((*steps, "parameters"), "parameters is a mapping")
+            parameters = {}
+        return Case(
+            name=str(name),
+            outcome=next((word for word in known if word == outcome), "unknown"),
+            message=str(message),
+            now=self._time(entry["now"], (*steps, "now")) if "now" in entry else now,
+            parameters=parameters,
+            relations={
+                relation: self._relation(entry[relation], relation, (*steps, relation))
+                for relation in sees
+                if relation in entry
+            },
+            place=str(self.document.place(steps)),
+        )
+
+    def _relation(self, value: object, relation: Relation, steps: Steps) -> dict[str, Any] | None:
+        if value == "none" and relation != self.rule.resource:
+            return None
+        if not isinstance(value, dict):
+            self._fault(steps, f"{relation} is a mapping of its fields, or none where there is none")
+            return {}
+        row: dict[str, Any] = {}
+        for name, given in value.items():
+            here = (*steps, name)
+            field = FIELDS.get(f"{relation}.{name}")
+            if name == "tags":
+                row["tags"] = self._tags(given, here)
+            elif field is None:
+                fields = [known.column for known in FIELDS.values() if known.relation == relation and known.column]
+                self._fault(here, f"unknown field {relation}.{name}", did_you_mean(name, [*fields, "tags"]))
+            else:
+                row[name] = self._value(field, given, here)
+        return row
+
+    def _tags(self, value: object, steps: Steps) -> dict[str, str] | None:
+        if value is None:
+            return None
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            self._fault(steps, "tags is a mapping of names to text, or null when they were not read")
+            return {}
+        return {fold(name): text for name, text in value.items() if isinstance(text, str)}
+
+    def _value(self, field: Field, value: object, steps: Steps) -> Any:
+        if value is None:
+            return None
+        fits = {
+            "text": isinstance(value, str),
+            "id": isinstance(value, str),
+            "boolean": isinstance(value, bool),
+            "number": isinstance(value, int | float) and not isinstance(value, bool),
+            "time": isinstance(value, str) and (value == "never" or parse_time(value) is not None),
+            "bounded": _bounds(value) is not None,
+        }.get(field.type, False)
+        if not fits:
+            self._fault(steps, f"{value!r} does not fit {field.name}, which is {field.type}")
+            return None
+        if field.words:
+            self.faults += check_words(self.document, steps, value, field)
+        if field.type == "time":
+            return NEVER if value == "never" else parse_time(str(value))
+        return _bounds(value) if field.type == "bounded" else value
+
+    def _time(self, value: object, steps: Steps) -> int | None:
+        if value is None:
+            return None
+        when = parse_time(value) if isinstance(value, str) else None
+        if when is None:
+            self._fault(steps, f"{value!r} is not a time", "Write 2026-01-31T00:00:00Z.")
+        return when
+
+    def _fault(self, steps: Steps, message: str, hint: str = "") -> None:
+        self.faults.append(self.document.fault(steps, message, hint))
+
+
+def _bounds(value: object) -> tuple[float, float] | None:
+    ends = value if isinstance(value, list) else [value, value]
+    if len(ends) != 2 or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):  # noqa: PLR2004
+        return None
+    return ends[0], ends[1]
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) -> Estate:
+    """Make the relations of a case, each with one row or none."""
+    connection.execute("CREATE MACRO is_bad(columns, name) AS coalesce(list_contains(columns, name), FALSE)")
+    tags = {tag for condition in (rule.applies, rule.require) for tag in tags_of(condition)}
+    subject = rule.subject
+    for relation in SEES[subject]:
+        given = case.relations.get(relation, {} if relation == subject else None)
+        row = _row(relation, given or {}, [tag for tag in tags if tag.relation == relation])
+        exists = given is not None
+        if relation == "item":
+            stated = relation in case.relations
+            row["here"] = ("BOOLEAN", exists if stated else None)
+            if subject == "vm":
+                row["of_vm"] = ("VARCHAR", _ROW)
+                row["key"] = ("VARCHAR", _ROW if exists else None)
+                if stated and not exists:
+                    row["state"] = ("VARCHAR", "none")
+                row["agentless"] = ("BOOLEAN", bool(row["agentless"][1]))
+                exists = True
+        name = "vm_item" if relation == "item" and subject == "vm" else relation
+        columns = ", ".join(f'CAST(? AS {kind}) AS "{column}"' for column, (kind, _) in row.items())
+        where = "" if exists else " WHERE FALSE"
+        connection.execute(f"CREATE TABLE {name} AS SELECT {columns}{where}", [value for _, value in row.values()])
+    unread = [relation for relation in SEES[subject] if relation not in case.relations and relation != subject]
+    gaps = tuple(Gap(TABLE_OF[name], "", "not-exported", f"the case does not say whether there is a {name}", "") for name in unread)
+    return Estate(connection, case.now, gaps, reach_all=False, problems={}, declared_complete=frozenset())
+
+
+def _row(relation: str, given: Mapping[str, Any], tags: Sequence[TagName]) -> dict[str, tuple[str, Any]]:
+    """Return the columns of a relation's row: SQL type and value."""
+    row: dict[str, tuple[str, Any]] = {"key": ("VARCHAR", _ROW), "id": ("VARCHAR", _ROW)}
+    for column in ("source", "name", "name_key"):
+        row[column] = ("VARCHAR", None)
+    row["bad"] = ("VARCHAR[]", None)
+    for link in _LINKS.get(relation, ()):
+        row[link] = ("VARCHAR", _ROW)
+    for field in FIELDS.values():
+        if field.relation != relation or field.type == "relation" or field.column == "id":
+            continue
+        value = given.get(field.column)
+        for extra in (field.reason, field.source):
+            if extra:
+                row.setdefault(extra, ("VARCHAR", None))
+        if field.type == "bounded":
+            low, high = value or (None, None)
+            kind = "BIGINT" if isinstance(low, int) and isinstance(high, int) else "DOUBLE"
+            row[f"{field.column}_min"], row[f"{field.column}_max"] = (kind, low), (kind, high)
+            continue
+        if field.words and isinstance(value, str):
+            value = next(word for word in field.words if fold(word) == fold(value))
+        row[field.column] = (_TYPES.get(field.type, "VARCHAR"), value)
+        if field.type in ("text", "id"):
+            row[f"{field.column}_key"] = ("VARCHAR", fold(value) if value is not None else None)
+    read = given.get("tags", {})
+    row["tags_read"] = ("BOOLEAN", read is not None)
+    for tag in tags:
+        text = (read or {}).get(tag.name)
+        row[tag.column] = ("VARCHAR", text)
+        row[f"{tag.column}_key"] = ("VARCHAR", fold(text) if text is not None else None)
+        row[f"{tag.column}_here"] = ("BOOLEAN", text is not None)
+    return row
+

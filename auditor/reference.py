@@ -1,0 +1,232 @@
+"""What is published about ourselves: JSON Schemas for editors and readers, and the reference of fields.
+
+``python -m auditor.reference docs`` writes them, ``--check`` tells whether what is written is up to date.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from auditor.assessment.model import Report
+from auditor.declared.config import Config
+from auditor.estate.fields import FIELDS, KIND_NAMES, SEES, SUBJECTS
+from auditor.ruleset.load import FRAMEWORKS, PARAMETER_TYPES, PROFILES
+from auditor.ruleset.model import SEVERITIES
+from auditor.ruleset.words import NEGATIONS, TAKES
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TEXT = {"type": "string", "minLength": 1}
+
+
+def rule_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a rule file: what an editor can complete and check."""
+    parameter = {"type": "object", "required": ["parameter"], "additionalProperties": False, "properties": {"parameter": _TEXT}}
+    field_names = [entry.name for entry in FIELDS.values() if not entry.note]
+    age = {"anyOf": [{"type": "number", "minimum": 0}, parameter]}
+    right = {
+        "anyOf": [
+            {"type": ["string", "number", "boolean"]},
+            {"type": "array", "items": {"type": ["string", "number"]}},
+            parameter,
+            {"type": "object", "required": ["field"], "additionalProperties": False, "properties": {"field": {"enum": field_names}}},
+            *(
+                {"type": "object", "required": [unit], "additionalProperties": False, "properties": {unit: age}}
+                for unit in ("hoursAgo", "daysAgo")
+            ),
+        ],
+    }
+    tag = {
+        "type": "object",
+        "required": ["tag"],
+        "additionalProperties": False,
+        "properties": {"tag": {"anyOf": [_TEXT, parameter]}, "of": {"enum": sorted({*SEES["vm"], *SUBJECTS})}},
+    }
+    words = {word: {"type": "boolean"} if word == "exists" else right for word in (*TAKES, *NEGATIONS)}
+    group = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/condition"}}
+    condition = {
+        "description": "A condition in the words of Azure Policy.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "allOf": group,
+            "anyOf": group,
+            "not": {"$ref": "#/$defs/condition"},
+            "field": {"anyOf": [{"enum": field_names}, tag]},
+            "value": {"anyOf": [{"type": ["string", "number", "boolean"]}, parameter]},
+            **words,
+        },
+    }
+    declared = {
+        "type": "object",
+        "required": ["type", "default", "description"],
+        "additionalProperties": False,
+        "properties": {
+            "type": {"enum": list(PARAMETER_TYPES)},
+            "default": {"type": ["string", "number", "boolean", "array", "null"]},
+            "description": _TEXT,
+            "enum": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    return {
+        "$schema": _DIALECT,
+        "$id": "rule.schema.json",
+        "title": "A rule of auditor",
+        "type": "object",
+        "required": ["id", "title", "severity", "resource", "rationale", "require", "message"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", "description": "The name of the file"},
+            "title": _TEXT,
+            "severity": {"enum": list(SEVERITIES)},
+            "resource": {"enum": list(SUBJECTS), "description": "What is judged; the first word of its fields"},
+            "profiles": {"type": "array", "minItems": 1, "items": {"enum": list(PROFILES)}},
+            "rationale": {**_TEXT, "description": "Why it matters, in a user's words"},
+            "references": {"type": "array", "items": {"type": "string", "pattern": "^https://"}},
+            "controls": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {name: {"type": "array", "minItems": 1, "items": {"type": "string"}} for name in FRAMEWORKS},
+            },
+            "parameters": {"type": "object", "additionalProperties": declared},
+            "applies": {"$ref": "#/$defs/condition", "description": "Where it is false, the verdict is not-applicable"},
+            "require": {"$ref": "#/$defs/condition", "description": "What must be true"},
+            "message": {**_TEXT, "description": "What was seen, with {field} and {parameter} put in"},
+            "fix": {**_TEXT, "description": "How to mend it"},
+            "remedy": _TEXT,
+            "overrides": {"type": "boolean", "description": "It replaces a rule of the same id"},
+        },
+        "$defs": {"condition": condition},
+    }
+
+
+def cases_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file of cases."""
+    relations = {
+        relation: {"anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}]}
+        for relation, columns in _columns().items()
+    }
+    case = {
+        "type": "object",
+        "required": ["name", "outcome"],
+        "additionalProperties": False,
+        "properties": {
+            "name": _TEXT,
+            "outcome": {"enum": ["pass", "fail", "unknown", "not-applicable"]},
+            "message": {"type": "string", "description": "Text that the message must contain"},
+            "now": {"type": ["string", "null"]},
+            "parameters": {"type": "object"},
+            **relations,
+        },
+    }
+    return {
+        "$schema": _DIALECT,
+        "$id": "cases.schema.json",
+        "title": "Cases of a rule of auditor",
+        "type": "object",
+        "required": ["cases"],
+        "additionalProperties": False,
+        "properties": {"now": {"type": "string"}, "cases": {"type": "array", "minItems": 1, "items": case}},
+    }
+
+
+def _columns() -> dict[str, dict[str, Any]]:
+    columns: dict[str, dict[str, Any]] = {relation: {"tags": {"type": ["object", "null"]}} for relation in SEES["vm"]}
+    for entry in FIELDS.values():
+        if entry.column:
+            known: dict[str, Any] = {"description": entry.doc}
+            if entry.words:
+                known["enum"] = [*entry.words, None]
+            columns[entry.relation][entry.column] = known
+    return columns
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of auditor.yaml."""
+    schema = _of_type(Config, "config.schema.json", "auditor.yaml: the settings of one organisation")
+    condition = {**rule_schema()["$defs"]["condition"], "required": ["reason"]}
+    condition["properties"] = {"reason": {**_TEXT, "description": "Why it is not judged"}, **condition["properties"]}
+    schema["$defs"]["exclusion"] = condition
+    schema["$defs"]["condition"] = rule_schema()["$defs"]["condition"]
+    schema["$defs"]["Scope"]["properties"]["exclude"]["items"] = {"$ref": "#/$defs/exclusion"}
+    return schema
+
+
+def report_schema() -> dict[str, Any]:
+    """Return the JSON Schema of report.json."""
+    return _of_type(Report, "report.schema.json", "report.json: the verdicts of one audit")
+
+
+def _of_type(shape: type, name: str, title: str) -> dict[str, Any]:
+    (reference,), definitions = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
+    root = definitions.pop(reference["$ref"].rpartition("/")[2])
+    return {"$schema": _DIALECT, "$id": name, **root, "title": title, "$defs": dict(sorted(definitions.items()))}
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "rule": rule_schema,
+    "cases": cases_schema,
+    "config": config_schema,
+    "report": report_schema,
+}
+
+
+def fields_page() -> str:
+    """Return docs/fields.md."""
+    lines = [
+        "# Fields",
+        "",
+        "What a rule can name, by the resource it belongs to. This page is generated from the declarations in the code.",
+        "",
+        "A value that is not known makes a comparison unknown, and an unknown comparison never passes and never fails. "
+        "*Where it is absent* says what it means when Azure answered and the value was not in the answer; `unknown` "
+        "where nothing is said. Text is compared without regard to letter case.",
+        "",
+    ]
+    for subject in SUBJECTS:
+        lines.append(f"- a rule with `resource: {subject}` judges {KIND_NAMES[subject][1]} and sees {', '.join(f'`{r}`' for r in SEES[subject])}")
+    for relation in SEES["vm"]:
+        lines += ["", f"## {relation}", "", "| field | type | what it says | where it is absent |", "|---|---|---|---|"]
+        for entry in FIELDS.values():
+            belongs = entry.name == relation or (entry.relation == relation and bool(entry.column))
+            if not belongs or entry.note:
+                continue
+            kind = {"relation": "`exists`", "bounded": "number within bounds", "id": "resource id"}.get(entry.type, entry.type)
+            words = f" One of {', '.join(f'`{word}`' for word in entry.words)}." if entry.words else ""
+            absent = "" if entry.absent == "unknown" else entry.absent
+            lines.append(f"| `{entry.name}` | {kind} | {entry.doc}.{words} | {absent} |")
+        notes = [entry for entry in FIELDS.values() if entry.relation == relation and entry.note]
+        if notes:
+            lines += ["", "For messages only: " + "; ".join(f"`{{{entry.name}}}` ({entry.doc.lower()})" for entry in notes) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Return every generated file: its path below docs, and its text."""
+    schemas = {
+        f"schemas/{name}.schema.json": json.dumps(make(), indent=2, ensure_ascii=False) + "\n" for name, make in SCHEMAS.items()
+    }
+    return {"fields.md": fields_page(), **schemas}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages into a folder, or with ``--check`` name those that are out of date."""
+    folder, check = Path(arguments[0]), "--check" in arguments
+    stale = 0
+    for name, text in pages().items():
+        path = folder / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        sys.stdout.write(f"{'out of date' if check else 'wrote'}: {path}\n")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
