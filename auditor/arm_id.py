@@ -45,7 +45,7 @@ def parse_arm_id(text: str) -> ArmId | None:
     """Take an id apart, or return ``None`` when it is none: not ``/subscriptions/...`` or ``/providers/...``."""
     text = text.strip().rstrip("/")
     parts = text.split("/")
-    if len(parts) < 3 or parts[0] or parts[1].lower() not in ("subscriptions", "providers"):  # noqa: PLR2004 -- /a/b
+    if len(parts) < 3 or parts[0] or parts[1].lower() not in ("subscriptions", "providers"):
         return None
     if not all(parts[1:]):
         return None
@@ -56,7 +56,7 @@ def parse_arm_id(text: str) -> ArmId | None:
         if len(rest) > 1 and rest[0].lower() == "resourcegroups":
             group, rest = rest[1], rest[2:]
     kind = None
-    if len(rest) > 2 and rest[0].lower() == "providers":  # noqa: PLR2004 -- providers/namespace/type
+    if len(rest) > 2 and rest[0].lower() == "providers":
         kind = "/".join([rest[1], *rest[2::2]])
     return ArmId(text, subscription, group, kind, parts[-1])
 

@@ -35,9 +35,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         UsageError: the file cannot be written (no space, no permission).
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -45,8 +46,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         # mkstemp makes files that only their owner can read; a report gets the permissions of any new file.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask)  # noqa: PTH101 -- a str
-        os.replace(temporary, path)  # noqa: PTH105 -- a str
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask)
+        temporary.replace(path)
         temporary = None
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
@@ -54,4 +55,4 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108 -- a str
+                temporary.unlink()

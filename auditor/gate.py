@@ -1,11 +1,35 @@
-"""The assessment -> the exit code of a pipeline, with its reasons."""
+"""Verdicts, counted -> the exit code of a pipeline, with its reasons."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from auditor.assessment.model import Counts, Gate
+import msgspec
+
 from auditor.declared.config import Threshold
 from auditor.errors import ExitCode
 from auditor.ruleset.model import SEVERITIES, BoundRule
+
+
+class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Verdicts by outcome; exempt ones are counted under their outcome and again under ``exempt``."""
+
+    passed: Annotated[int, msgspec.Meta(description="outcome pass")] = msgspec.field(name="pass", default=0)
+    fail: int = 0
+    unknown: int = 0
+    not_applicable: int = 0
+    exempt: int = 0
+
+    @property
+    def total(self) -> int:
+        """All verdicts."""
+        return self.passed + self.fail + self.unknown + self.not_applicable
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the process said with its exit code, and why."""
+
+    exit_code: int
+    reasons: list[str]
 
 
 def decide(

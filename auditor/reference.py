@@ -24,7 +24,12 @@ _TEXT = {"type": "string", "minLength": 1}
 
 def rule_schema() -> dict[str, Any]:
     """Return the JSON Schema of a rule file: what an editor can complete and check."""
-    parameter = {"type": "object", "required": ["parameter"], "additionalProperties": False, "properties": {"parameter": _TEXT}}
+    parameter = {
+        "type": "object",
+        "required": ["parameter"],
+        "additionalProperties": False,
+        "properties": {"parameter": _TEXT},
+    }
     field_names = [entry.name for entry in FIELDS.values() if not entry.note]
     age = {"anyOf": [{"type": "number", "minimum": 0}, parameter]}
     right = {
@@ -32,7 +37,12 @@ def rule_schema() -> dict[str, Any]:
             {"type": ["string", "number", "boolean"]},
             {"type": "array", "items": {"type": ["string", "number"]}},
             parameter,
-            {"type": "object", "required": ["field"], "additionalProperties": False, "properties": {"field": {"enum": field_names}}},
+            {
+                "type": "object",
+                "required": ["field"],
+                "additionalProperties": False,
+                "properties": {"field": {"enum": field_names}},
+            },
             *(
                 {"type": "object", "required": [unit], "additionalProperties": False, "properties": {unit: age}}
                 for unit in ("hoursAgo", "daysAgo")
@@ -89,7 +99,9 @@ def rule_schema() -> dict[str, Any]:
             "controls": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {name: {"type": "array", "minItems": 1, "items": {"type": "string"}} for name in FRAMEWORKS},
+                "properties": {
+                    name: {"type": "array", "minItems": 1, "items": {"type": "string"}} for name in FRAMEWORKS
+                },
             },
             "parameters": {"type": "object", "additionalProperties": declared},
             "applies": {"$ref": "#/$defs/condition", "description": "Where it is false, the verdict is not-applicable"},
@@ -106,7 +118,9 @@ def rule_schema() -> dict[str, Any]:
 def cases_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of cases."""
     relations = {
-        relation: {"anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}]}
+        relation: {
+            "anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}]
+        }
         for relation, columns in _columns().items()
     }
     case = {
@@ -179,35 +193,42 @@ def fields_page() -> str:
     lines = [
         "# Fields",
         "",
-        "What a rule can name, by the resource it belongs to. This page is generated from the declarations in the code.",
+        "What a rule can name, by the resource it belongs to. Generated from the declarations in the code.",
         "",
-        "A value that is not known makes a comparison unknown, and an unknown comparison never passes and never fails. "
-        "*Where it is absent* says what it means when Azure answered and the value was not in the answer; `unknown` "
-        "where nothing is said. Text is compared without regard to letter case.",
+        "A value that is not known makes a comparison unknown, and an unknown comparison never passes and never fails.",
+        "*Where it is absent* says what it means when Azure answered and the value was not in the answer: it is not",
+        "known where nothing is said. Text is compared without regard to letter case.",
         "",
     ]
     for subject in SUBJECTS:
-        lines.append(f"- a rule with `resource: {subject}` judges {KIND_NAMES[subject][1]} and sees {', '.join(f'`{r}`' for r in SEES[subject])}")
+        seen = ", ".join(f"`{relation}`" for relation in SEES[subject])
+        lines.append(f"- a rule with `resource: {subject}` judges {KIND_NAMES[subject][1]} and sees {seen}")
     for relation in SEES["vm"]:
         lines += ["", f"## {relation}", "", "| field | type | what it says | where it is absent |", "|---|---|---|---|"]
         for entry in FIELDS.values():
             belongs = entry.name == relation or (entry.relation == relation and bool(entry.column))
             if not belongs or entry.note:
                 continue
-            kind = {"relation": "`exists`", "bounded": "number within bounds", "id": "resource id"}.get(entry.type, entry.type)
+            kind = {"relation": "`exists`", "bounded": "number within bounds", "id": "resource id"}.get(
+                entry.type, entry.type
+            )
             words = f" One of {', '.join(f'`{word}`' for word in entry.words)}." if entry.words else ""
             absent = "" if entry.absent == "unknown" else entry.absent
             lines.append(f"| `{entry.name}` | {kind} | {entry.doc}.{words} | {absent} |")
         notes = [entry for entry in FIELDS.values() if entry.relation == relation and entry.note]
         if notes:
-            lines += ["", "For messages only: " + "; ".join(f"`{{{entry.name}}}` ({entry.doc.lower()})" for entry in notes) + "."]
+            lines += [
+                "",
+                "For messages only: " + "; ".join(f"`{{{entry.name}}}` ({entry.doc.lower()})" for entry in notes) + ".",
+            ]
     return "\n".join(lines) + "\n"
 
 
 def pages() -> dict[str, str]:
     """Return every generated file: its path below docs, and its text."""
     schemas = {
-        f"schemas/{name}.schema.json": json.dumps(make(), indent=2, ensure_ascii=False) + "\n" for name, make in SCHEMAS.items()
+        f"schemas/{name}.schema.json": json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
+        for name, make in SCHEMAS.items()
     }
     return {"fields.md": fields_page(), **schemas}
 

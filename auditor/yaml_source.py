@@ -1,8 +1,8 @@
 """YAML written by people, read with the place of every key and value.
 
-A strict reading of YAML: ``true``/``false`` and ``null`` are the only words with a meaning of their own (``no`` is text,
-and so is a date), a key stands once, and there are no aliases, tags or second documents. What a file means never depends
-on a rule that its author does not know.
+A strict reading of YAML: ``true``, ``false`` and ``null`` are the only words with a meaning of their own (``no`` is
+text, and so is a date), a key stands once, and there are no aliases, tags or second documents. What a file means never
+depends on a rule that its author does not know.
 """
 
 import re
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import yaml
 
 from auditor.errors import Fault, InputErrors, Place, UsageError
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Steps: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 4_000_000
@@ -56,7 +56,7 @@ def did_you_mean(word: str, known: Iterator[str] | list[str] | tuple[str, ...]) 
     near = get_close_matches(word.lower(), [entry.lower() for entry in words], n=1, cutoff=0.6)
     if near:
         return f"Did you mean {next(entry for entry in words if entry.lower() == near[0])}?"
-    return f"Known: {', '.join(words)}." if words and len(words) <= 15 else ""  # noqa: PLR2004 -- fits a line
+    return f"Known: {', '.join(words)}." if words and len(words) <= 15 else ""
 
 
 def read_yaml(path: Path | Traversable, shown: str = "") -> Document:
@@ -125,14 +125,15 @@ class _Reader:
                 value = self.node(next(events), events, ())
         return Document(self.shown, value, self.places)
 
-    def node(self, event: Any, events: Iterator[Any], steps: Steps) -> Value:
+    def node(self, event: yaml.Event, events: Iterator[yaml.Event], steps: Steps) -> Value:
         self.places.setdefault(steps, self.place(event))
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise self.refuse(event, "an anchor or alias", "Write the value out where it is needed.")
         if len(steps) > MAX_DEPTH:
             raise self.refuse(event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")
-        if event.tag is not None and event.tag != "!":
-            raise self.refuse(event, f"the tag {event.tag}", "Write the plain value.")
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag != "!":
+            raise self.refuse(event, f"the tag {tag}", "Write the plain value.")
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -153,10 +154,11 @@ class _Reader:
             entries[key] = self.node(next(events), events, (*steps, key))
         return entries
 
-    def place(self, event: Any) -> Place:
-        return Place(self.shown, event.start_mark.line + 1, event.start_mark.column + 1)
+    def place(self, event: yaml.Event) -> Place:
+        mark = event.start_mark
+        return Place(self.shown, mark.line + 1, mark.column + 1) if mark else Place(self.shown, 1, 1)
 
-    def refuse(self, event: Any, what: str, hint: str) -> InputErrors:
+    def refuse(self, event: yaml.Event, what: str, hint: str) -> InputErrors:
         return InputErrors([Fault(self.place(event), f"{what} is not allowed here", hint)])
 
 

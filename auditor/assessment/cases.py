@@ -190,7 +190,7 @@ class _CaseReader:
             return {}
         return {fold(name): text for name, text in value.items() if isinstance(text, str)}
 
-    def _value(self, field: Field, value: object, steps: Steps) -> Any:
+    def _value(self, field: Field, value: object, steps: Steps) -> object:
         if value is None:
             return None
         fits = {
@@ -223,10 +223,9 @@ class _CaseReader:
 
 
 def _bounds(value: object) -> tuple[float, float] | None:
-    ends = value if isinstance(value, list) else [value, value]
-    if len(ends) != 2 or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):  # noqa: PLR2004
-        return None
-    return ends[0], ends[1]
+    given = value if isinstance(value, list) else [value, value]
+    ends = [end for end in given if isinstance(end, int | float) and not isinstance(end, bool)]
+    return (ends[0], ends[1]) if len(ends) == len(given) == 2 else None
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) -> Estate:
@@ -253,7 +252,10 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
         where = "" if exists else " WHERE FALSE"
         connection.execute(f"CREATE TABLE {name} AS SELECT {columns}{where}", [value for _, value in row.values()])
     unread = [relation for relation in SEES[subject] if relation not in case.relations and relation != subject]
-    gaps = tuple(Gap(TABLE_OF[name], "", "not-exported", f"the case does not say whether there is a {name}", "") for name in unread)
+    gaps = tuple(
+        Gap(TABLE_OF[name], "", "not-exported", f"the case does not say whether there is a {name}", "")
+        for name in unread
+    )
     return Estate(connection, case.now, gaps, reach_all=False, problems={}, declared_complete=frozenset())
 
 
@@ -290,4 +292,3 @@ def _row(relation: str, given: Mapping[str, Any], tags: Sequence[TagName]) -> di
         row[f"{tag.column}_key"] = ("VARCHAR", fold(text) if text is not None else None)
         row[f"{tag.column}_here"] = ("BOOLEAN", text is not None)
     return row
-

@@ -54,7 +54,7 @@ def judge(
         sql = matrix_sql(of_subject, out, context)
         connection.execute(f"CREATE OR REPLACE TABLE verdicts_{subject} AS {sql.text}", sql.values)
         found = connection.execute(
-            f"SELECT (SELECT count(*) FROM verdicts_{subject}), (SELECT count(*) FROM {subject}),"  # noqa: S608
+            f"SELECT (SELECT count(*) FROM verdicts_{subject}), (SELECT count(*) FROM {subject}),"
             f" (SELECT count(DISTINCT key) FROM {subject})",
         ).fetchone()
         if found is None or len(set(found)) != 1:
@@ -81,7 +81,7 @@ def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], cont
         inner += [f"{applies.text} AS a{number}", f"{require.text} AS r{number}"]
         values += [*applies.values, *require.values]
         outer.append(outcome_sql(f"a{number}", f"r{number}") + f' AS "{rule.id}"')
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY key"  # noqa: S608
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY key"
     return Sql(text, tuple(values))
 
 

@@ -50,13 +50,13 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
     context = Context(subject, estate.now, whole_tables(estate))
     if keys is None:
         wanted = " OR ".join(f"\"{rule.id}\" IN ('f', 'u')" for rule in matrix.rules)
-        chosen, values = f"SELECT key FROM {matrix.table} WHERE {wanted}", []  # noqa: S608 -- checked ids
+        chosen, values = f"SELECT key FROM {matrix.table} WHERE {wanted}", []
     else:
-        chosen, values = f"SELECT key FROM {matrix.table} WHERE key IN (SELECT unnest(?))", [list(keys)]  # noqa: S608
+        chosen, values = f"SELECT key FROM {matrix.table} WHERE key IN (SELECT unnest(?))", [list(keys)]
     # The rows that are shown are joined once and kept whole; each rule then looks only at these.
     relations = ", ".join(SEES[subject])
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {FROM[subject]}"  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {FROM[subject]}"
         f" WHERE {subject}.key IN ({chosen})",
         values,
     )
@@ -65,7 +65,7 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
         sql = view.select()
         letters = "" if keys is not None else f"WHERE v.\"{rule.id}\" IN ('f', 'u')"
         rows = connection.execute(
-            f'SELECT v."{rule.id}", v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown'  # noqa: S608
+            f'SELECT v."{rule.id}", v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown'
             f" JOIN {matrix.table} v ON v.key = {subject}.key {letters} ORDER BY {subject}.key",
             sql.values,
         ).fetchall()
@@ -100,7 +100,7 @@ class _View:
         self.context = context
         self.columns: list[str] = []
         self.looked: dict[str, _Looked] = {}
-        self.leaves = [*leaves(rule.applies), *leaves(rule.require)]
+        self.leaves = list(rule.leaves())
         for leaf in self.leaves:
             self._look(leaf.left)
             if isinstance(leaf.right, FieldRef):
@@ -138,7 +138,7 @@ class _View:
             fingerprint=fingerprint(self.rule.id, key),
             rule=self.rule.id,
             resource=resource,
-            outcome=outcome,  # type: ignore[arg-type] -- one of the four words
+            outcome=outcome,  # type: ignore[arg-type]  # one of the four words
             severity=self.rule.severity,
             exempt=False,
             message=message,
@@ -157,7 +157,9 @@ class _View:
             relation = left.relation
             column = self._column(tag_sql(left))
             source = self._column(f"{relation}.source")
-            self.looked[str(left)] = _Looked(str(left), left, column, column, source, -1, self._column(f"{relation}.key"))
+            self.looked[str(left)] = _Looked(
+                str(left), left, column, column, source, -1, self._column(f"{relation}.key")
+            )
         if not isinstance(left, FieldRef) or left.name in self.looked:
             return
         field = left.field
@@ -203,8 +205,12 @@ class _View:
             for column in (f"tag {looked.left.tag.name}", "tags"):
                 if key is not None and (table, key, column) in estate.problems:
                     return estate.problems[table, key, column]
-            return "its tags could not be read" if key is not None else f"there is no {looked.left.relation} to read it from"
-        assert isinstance(looked.left, FieldRef)  # noqa: S101 -- constants are never looked at
+            return (
+                "its tags could not be read"
+                if key is not None
+                else f"there is no {looked.left.relation} to read it from"
+            )
+        assert isinstance(looked.left, FieldRef)
         field = looked.left.field
         relation = field.name if field.type == "relation" else field.relation
         table = TABLE_OF[relation]
@@ -276,8 +282,8 @@ def _shown_sql(field: Field) -> str:
     if field.type == "bounded":
         low, high = (f'{field.relation}."{field.column}_{end}"' for end in ("min", "max"))
         return (
-            f"CASE WHEN {low} = {high} THEN CAST({low} AS VARCHAR)"
-            f" WHEN {low} IS NOT NULL THEN CAST({low} AS VARCHAR) || ' to ' || coalesce(CAST({high} AS VARCHAR), 'more') END"
+            f"CASE WHEN {low} = {high} THEN CAST({low} AS VARCHAR) WHEN {low} IS NOT NULL"
+            f" THEN CAST({low} AS VARCHAR) || ' to ' || coalesce(CAST({high} AS VARCHAR), 'more') END"
         )
     if field.type == "relation":
         return f"({field.name}.key IS NOT NULL)"
@@ -296,7 +302,7 @@ def _cell(looked: _Looked, cells: Sequence[Any]) -> Cell:
             return show_time(low)
     if isinstance(low, float) and low.is_integer():
         return int(low)
-    return low  # type: ignore[no-any-return] -- what DuckDB gives for the declared types
+    return low  # type: ignore[no-any-return]  # what DuckDB gives for the declared types
 
 
 def _between(looked: _Looked, cells: Sequence[Any]) -> bool:

@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from auditor.declared.config import ParameterValue, Severity, Threshold
+from auditor.gate import Counts, Gate
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable"]
 VerdictWord: TypeAlias = Literal["Compliant", "Not compliant", "Cannot conclude"]
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
-
-SCHEMA_VERSION = "1.0"
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,28 +55,6 @@ class Options(_Part, frozen=True):
     fail_on: Threshold
     strict: bool
     config_sha256: Sha256 | None
-
-
-class Counts(_Part, frozen=True):
-    """Verdicts by outcome; exempt ones are counted under their outcome and again under ``exempt``."""
-
-    passed: Annotated[int, msgspec.Meta(description="outcome pass")] = msgspec.field(name="pass", default=0)
-    fail: int = 0
-    unknown: int = 0
-    not_applicable: int = 0
-    exempt: int = 0
-
-    @property
-    def total(self) -> int:
-        """All verdicts."""
-        return self.passed + self.fail + self.unknown + self.not_applicable
-
-
-class Gate(_Part, frozen=True):
-    """What the process said with its exit code, and why."""
-
-    exit_code: int
-    reasons: list[str]
 
 
 class Summary(_Part, frozen=True):

@@ -1,7 +1,7 @@
 """A bound condition -> a SQL expression that is TRUE, FALSE or NULL, and its values.
 
-Values are always bound, never pasted. SQL's logic is Kleene's three-valued logic, so AND, OR and NOT need no help; a leaf
-is NULL exactly when the facts do not decide it.
+Values are always bound, never pasted. SQL's logic is Kleene's three-valued logic, so AND, OR and NOT need no help; a
+leaf is NULL exactly when the facts do not decide it.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def tag_sql(tag: TagRef) -> str:
 
 def threshold(right: Age, now: int | None) -> int | None:
     """Return the time an age reaches back to; it is never as old as ``NEVER``."""
-    assert isinstance(right.amount, Constant)  # noqa: S101 -- binding has replaced parameters
+    assert isinstance(right.amount, Constant)
     amount = right.amount.value
     if now is None or not isinstance(amount, int | float):
         return None
@@ -95,7 +95,7 @@ def _leaf(leaf: Compare, context: Context) -> Sql:
     if isinstance(left, TagRef):
         absent = f"{left.relation}.tags_read AND NOT coalesce({left.relation}.{left.tag.column}_here, FALSE)"
         return _known_absent(_compare(Sql(f"{tag_sql(left)}_key"), "text", leaf, None), absent)
-    assert isinstance(left, Constant)  # noqa: S101 -- binding has replaced parameters
+    assert isinstance(left, Constant)
     value = left.value
     if isinstance(value, str):
         return _compare(Sql("CAST(? AS VARCHAR)", (fold(value),)), "text", leaf, None)
@@ -118,7 +118,7 @@ def _absent(field: Field) -> str:
     if field.absent != "none":
         return ""
     relation, column = field.relation, field.column
-    return f'{relation}.key IS NOT NULL AND {relation}."{column}" IS NULL AND NOT is_bad({relation}.bad, \'{column}\')'
+    return f"{relation}.key IS NOT NULL AND {relation}.\"{column}\" IS NULL AND NOT is_bad({relation}.bad, '{column}')"
 
 
 def _known_absent(leaf: Sql, absent: str) -> Sql:
@@ -131,7 +131,7 @@ def _exists(left: object, context: Context) -> Sql:
         here = f"{left.relation}.{left.tag.column}_here"
         return Sql(f"CASE WHEN {here} THEN TRUE WHEN {left.relation}.tags_read THEN FALSE END")
     if not isinstance(left, FieldRef):
-        assert isinstance(left, Constant)  # noqa: S101 -- the loader allows nothing else
+        assert isinstance(left, Constant)
         return Sql("TRUE" if left.value is not None else "FALSE")
     field = left.field
     if field.type != "relation":
@@ -164,7 +164,7 @@ def _compare(left: Sql, kind: str, leaf: Compare, field: Field | None) -> Sql:
         if sign is not None:
             return Sql(f"({left.text} {sign} {other.text})", left.values + other.values)
         return _pattern_of_field(left, word, other)
-    assert isinstance(right, Constant)  # noqa: S101 -- ages go with times only
+    assert isinstance(right, Constant)
     value = right.value
     if word == "in":
         items = [_comparable(item, kind, field) for item in value] if isinstance(value, list) else []
@@ -218,11 +218,12 @@ def _comparable(value: object, kind: str, field: Field | None) -> object:
 
 def _bounded(field: Field, word: Word, right: Right) -> Sql:
     """Compare a number known within bounds: sure when both ends agree."""
-    assert isinstance(right, Constant)  # noqa: S101 -- the loader allows nothing else
+    assert isinstance(right, Constant)
     low, high = (f'{field.relation}."{field.column}_{end}"' for end in ("min", "max"))
     sign = _ORDER[word]
     sure, possible = (low, high) if word in ("greater", "greaterOrEquals") else (high, low)
-    text = f"CASE WHEN {sure} {sign} CAST(? AS DOUBLE) THEN TRUE WHEN NOT ({possible} {sign} CAST(? AS DOUBLE)) THEN FALSE END"
+    limit = f"{sign} CAST(? AS DOUBLE)"
+    text = f"CASE WHEN {sure} {limit} THEN TRUE WHEN NOT ({possible} {limit}) THEN FALSE END"
     return Sql(text, (right.value, right.value))
 
 

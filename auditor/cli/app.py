@@ -38,9 +38,11 @@ def _version(*, asked: bool) -> None:
 @app.callback()
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 -- it acts in its callback
+    version: Annotated[
         bool,
-        typer.Option("--version", callback=lambda value: _version(asked=value), is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", callback=lambda value: _version(asked=value), is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Audit the backup of Azure VMs."""
@@ -58,7 +60,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _run() -> int:
     # typer does not export click's base class of "the command line is wrong", only this child of it.
-    wrong_command_line = typer.BadParameter.__mro__[2]
+    wrong_command_line: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         code = app(standalone_mode=False)
     except InputErrors as error:

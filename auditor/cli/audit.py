@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,27 +13,31 @@ from auditor.cli.question import Flags, Settings, settle
 from auditor.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from auditor.assessment.assess import Assessment
 
 
-def audit(  # noqa: PLR0913 -- one argument for each flag
-    inventory: options.Inventory = [],  # noqa: B006 -- typer copies it
+def audit(
+    inventory: options.Inventory = [],
     config: options.ConfigFile = None,
-    rules: options.Rules = [],  # noqa: B006
+    rules: options.Rules = [],
     profile: options.Profile = None,
-    select: options.Select = [],  # noqa: B006
-    ignore: options.Ignore = [],  # noqa: B006
-    param: options.Parameters = [],  # noqa: B006
+    select: options.Select = [],
+    ignore: options.Ignore = [],
+    param: options.Parameters = [],
     primary_endpoint: options.PrimaryEndpoint = None,
     as_of: options.AsOf = None,
-    complete: options.Complete = [],  # noqa: B006
+    complete: options.Complete = [],
     output: Annotated[
         list[str],
         typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
-    ] = [],  # noqa: B006
+    ] = [],
     fail_on: Annotated[
         str | None,
-        typer.Option("--fail-on", help="Exit with 1 from this severity on: critical, high (default), medium, low, never."),
+        typer.Option(
+            "--fail-on", help="Exit with 1 from this severity on: critical, high (default), medium, low, never."
+        ),
     ] = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any unknown verdict.")] = False,
@@ -89,7 +92,8 @@ def assessed(inventory: list[Path], settings: Settings, primary_endpoint: str | 
     """Yield the assessment of exports; its database and files live as long as the block."""
     if not inventory:
         raise UsageError("no inventory", "Give exported JSON with --inventory PATH (a file or a folder).")
-    from auditor.assessment.assess import Question, assess
+    from auditor.assessment.assess import assess
+    from auditor.assessment.question import Question
     from auditor.inventory.exports import read_exports
 
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:

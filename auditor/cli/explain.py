@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 10
 
 
-def explain(  # noqa: PLR0913 -- one argument for each flag
+def explain(
     resource: Annotated[str, typer.Argument(help="Id or name of a VM, vault, policy or backup item.")],
-    inventory: options.Inventory = [],  # noqa: B006 -- typer copies it
+    inventory: options.Inventory = [],
     config: options.ConfigFile = None,
-    rules: options.Rules = [],  # noqa: B006
+    rules: options.Rules = [],
     profile: options.Profile = None,
-    select: options.Select = [],  # noqa: B006
-    ignore: options.Ignore = [],  # noqa: B006
-    param: options.Parameters = [],  # noqa: B006
+    select: options.Select = [],
+    ignore: options.Ignore = [],
+    param: options.Parameters = [],
     primary_endpoint: options.PrimaryEndpoint = None,
     as_of: options.AsOf = None,
-    complete: options.Complete = [],  # noqa: B006
+    complete: options.Complete = [],
 ) -> None:
     """Show everything known and judged about one VM, vault, policy or backup item, with evidence."""
     flags = Flags(config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete)
@@ -58,12 +58,11 @@ def _find(assessment: "Assessment", resource: str) -> tuple[str, str]:
     """Return the kind and key of the resource meant, by id or else by name."""
     key = fold(resource.strip().rstrip("/"))
     union = " UNION ALL ".join(
-        f"SELECT '{kind}' AS kind, key, id, name_key FROM {kind}"  # noqa: S608 -- fixed words
-        for kind in ("vm", "vault", "policy", "item")
+        f"SELECT '{kind}' AS kind, key, id, name_key FROM {kind}" for kind in ("vm", "vault", "policy", "item")
     )
-    rows = assessment.estate.query(f"SELECT kind, key, id FROM ({union}) WHERE key = ? ORDER BY key", [key])  # noqa: S608
+    rows = assessment.estate.query(f"SELECT kind, key, id FROM ({union}) WHERE key = ? ORDER BY key", [key])
     rows = rows or assessment.estate.query(
-        f"SELECT kind, key, id FROM ({union}) WHERE name_key = ? ORDER BY kind, key",  # noqa: S608
+        f"SELECT kind, key, id FROM ({union}) WHERE name_key = ? ORDER BY kind, key",
         [key],
     )
     if not rows:
@@ -82,7 +81,7 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
     kind = next(name for name in SUBJECTS if name == subject)
     for relation in SEES[kind]:
         cursor = assessment.estate.connection.execute(
-            f"SELECT {relation}.* FROM {FROM[kind]} WHERE {kind}.key = ?",  # noqa: S608 -- fixed words
+            f"SELECT {relation}.* FROM {FROM[kind]} WHERE {kind}.key = ?",
             [key],
         )
         names = [column[0] for column in cursor.description or ()]
@@ -126,7 +125,11 @@ def _print_verdict(console: "Console", finding: "Finding") -> None:
     console.print(f"  {visible(finding.message)}", soft_wrap=True)
     console.print(f"  expected  {visible(finding.expected)}", soft_wrap=True)
     for entry in finding.evidence:
-        value = ("not known: " + entry.reason if entry.reason else "not there") if entry.value is None else show(entry.value)
+        value = (
+            ("not known: " + entry.reason if entry.reason else "not there")
+            if entry.value is None
+            else show(entry.value)
+        )
         source = f"  [{entry.source}]" if entry.source else ""
         console.print(f"  {entry.field} = {visible(value)}{visible(source)}", soft_wrap=True)
     console.print()

@@ -13,7 +13,9 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration; ./auditor.yaml when there is one."),
 ]
-Rules = Annotated[list[Path], typer.Option("--rules", help="Your own rules: a file or folder. Adds to the bundled ones.")]
+Rules = Annotated[
+    list[Path], typer.Option("--rules", help="Your own rules: a file or folder. Adds to the bundled ones.")
+]
 Profile = Annotated[str | None, typer.Option("--profile", help="baseline or hardened.")]
 Select = Annotated[list[str], typer.Option("--select", help="Run only these rules (ID,ID).")]
 Ignore = Annotated[list[str], typer.Option("--ignore", help="Do not run these rules (ID,ID).")]

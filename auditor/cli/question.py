@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -19,8 +19,8 @@ from auditor.yaml_source import Document, did_you_mean, parse_yaml, read_yaml
 
 T = TypeVar("T", bound=str)
 DEFAULT_CONFIG = Path("auditor.yaml")
-THRESHOLDS: tuple[Threshold, ...] = Threshold.__args__
-TABLES: tuple[TableName, ...] = TableName.__args__
+THRESHOLDS: tuple[Threshold, ...] = get_args(Threshold)
+TABLES: tuple[TableName, ...] = get_args(TableName)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ def settle(flags: Flags) -> Settings:
     """
     config, document, digest = _config(flags)
     if flags.primary_endpoint is not None and flags.primary_endpoint not in WORDS:
-        raise UsageError(f"--primary-endpoint is never {flags.primary_endpoint}", did_you_mean(flags.primary_endpoint, WORDS))
+        raise UsageError(
+            f"--primary-endpoint is never {flags.primary_endpoint}", did_you_mean(flags.primary_endpoint, WORDS)
+        )
     config = msgspec.structs.replace(
         config,
         profile=_one_of("--profile", flags.profile, PROFILES) or config.profile,
@@ -108,7 +110,7 @@ def _config(flags: Flags) -> tuple[Config, Document, str | None]:
 
 def _bundled_exclusions() -> list[Exclusion]:
     path = bundled("rules") / "scope" / "exclude.yaml"
-    return read_exclusions(read_yaml(path, "rules/scope/exclude.yaml"), ("exclude",))
+    return read_exclusions(read_yaml(path, "rules/scope/exclude.yaml"), ("exclude",), bundled=True)
 
 
 def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: Sequence[str]) -> tuple[BoundRule, ...]:
@@ -158,7 +160,7 @@ def _parameters(flags: Sequence[str], known: Sequence[str]) -> Mapping[str, dict
         value = parse_yaml(text.encode("utf-8", "replace"), f"--param {path}").value
         if isinstance(value, dict):
             raise UsageError(f"--param {flag}: a parameter is no mapping", "Give a literal or a list.")
-        given.setdefault(rule_id, {})[name] = value  # type: ignore[assignment] -- checked against its type when bound
+        given.setdefault(rule_id, {})[name] = value  # type: ignore[assignment]  # checked against its type when bound
     return given
 
 

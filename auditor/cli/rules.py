@@ -22,7 +22,9 @@ app = typer.Typer(
 )
 
 RulesOption = Annotated[list[Path], typer.Option("--rules", help="Your own rules: a file or folder.")]
-PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; the bundled rules if left out.")]
+PathsArgument = Annotated[
+    list[Path] | None, typer.Argument(help="Rule files or folders; the bundled rules if left out.")
+]
 
 
 @app.command("list")
@@ -50,12 +52,18 @@ def show_rule(
     rule = _find(load_rules([*bundled_files(), *own_files(rules)]), rule_id)
     bound = bind(rule, {}, None, rule.id)
     context = Context(rule.resource, None, frozenset(TABLE_OF.values()))
-    lines = [f"{rule.id}: {rule.title}", f"{rule.severity} · judges each {rule.resource} · {', '.join(rule.profiles)}", ""]
+    lines = [
+        f"{rule.id}: {rule.title}",
+        f"{rule.severity} · judges each {rule.resource} · {', '.join(rule.profiles)}",
+        "",
+    ]
     lines += [rule.rationale, ""]
     lines += [f"applies  {condition_words(bound.applies) if bound.applies is not None else 'always'}"]
     lines += [f"require  {condition_words(bound.require)}", ""]
     for parameter in rule.parameters.values():
-        lines.append(f"  {parameter.name} ({parameter.type}) = {json.dumps(parameter.default)}  {parameter.description}")
+        lines.append(
+            f"  {parameter.name} ({parameter.type}) = {json.dumps(parameter.default)}  {parameter.description}"
+        )
     lines += ["", *(f"{name}: {', '.join(ids)}" for name, ids in rule.controls.items())]
     lines += [*rule.references, "", f"from {rule.place}", ""]
     for name, condition in (("applies", bound.applies), ("require", bound.require)):

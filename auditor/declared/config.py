@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -34,10 +34,11 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Intents(_Strict, frozen=True):
-    """What each vault is for: ``azure`` when Azure is the primary backup storage endpoint (the vault must be
-    geo-redundant), ``other`` when it is not (locally redundant), ``zone`` when backups must stay in their region and
-    survive the loss of a zone (zone-redundant).
-    """  # noqa: D205 -- one sentence, which the JSON Schema shows whole
+    """What each vault is for, which Azure cannot know.
+
+    ``azure``: Azure is the primary backup storage endpoint, so the vault must be geo-redundant. ``other``: it is not,
+    and local redundancy will do. ``zone``: backups stay in their region and survive the loss of a zone.
+    """
 
     default: Annotated[Intent | None, msgspec.Meta(description="The intent where nothing else says it.")] = None
     trust_tags: Annotated[
@@ -189,7 +190,12 @@ def _first_unlike(document: Document, steps: Steps) -> Steps:
     return steps
 
 
-_SHAPES: dict[Steps, type[msgspec.Struct]] = {(): Config, ("intents",): Intents, ("scope",): Scope, ("exports",): Exports}
+_SHAPES: dict[Steps, type[msgspec.Struct]] = {
+    (): Config,
+    ("intents",): Intents,
+    ("scope",): Scope,
+    ("exports",): Exports,
+}
 
 
 def _keys(steps: Steps) -> list[str]:
@@ -201,13 +207,13 @@ def _allowed(steps: Steps) -> list[str]:
     named: dict[object, Any] = {
         "profile": ("baseline", "hardened"),
         "vaults_in": ("same-subscription", "any"),
-        "fail_on": Threshold.__args__,
-        "default": Intent.__args__,
+        "fail_on": get_args(Threshold),
+        "default": get_args(Intent),
     }
     if steps[:2] == ("intents", "scopes"):
-        return list(Intent.__args__)
+        return list(get_args(Intent))
     if steps[:1] == ("severities",):
-        return list(Severity.__args__)
+        return list(get_args(Severity))
     if steps[:2] == ("exports", "complete"):
-        return list(TableName.__args__)
+        return list(get_args(TableName))
     return list(named.get(steps[-1] if steps else "", ()))

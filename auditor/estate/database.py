@@ -17,7 +17,14 @@ from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Column, Table
 from auditor.text import fold
 
-_SQL_TYPES = {"text": "VARCHAR", "id": "VARCHAR", "json": "VARCHAR", "number": "DOUBLE", "boolean": "BOOLEAN", "time": "BIGINT"}
+_SQL_TYPES = {
+    "text": "VARCHAR",
+    "id": "VARCHAR",
+    "json": "VARCHAR",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "time": "BIGINT",
+}
 _IDENTITY = {
     "id": "VARCHAR",
     "key": "VARCHAR",
@@ -66,10 +73,12 @@ class Estate:
 
 def connect() -> duckdb.DuckDBPyConnection:
     """Open an empty database in memory."""
-    return duckdb.connect(config={"threads": 2, "preserve_insertion_order": True, "autoinstall_known_extensions": False})
+    return duckdb.connect(
+        config={"threads": 2, "preserve_insertion_order": True, "autoinstall_known_extensions": False}
+    )
 
 
-def open_estate(
+def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wanted
     inventory: Inventory,
     folder: Path,
     intents: IntentMap,
@@ -99,7 +108,11 @@ def open_estate(
     problems += loader.tags(inventory.tags, wanted)
     gaps = sorted({*inventory.gaps, *_unattributed(connection)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
-    loader.rows("unread", {"relation": "VARCHAR", "subscription": "VARCHAR", "cause": "VARCHAR"}, _unread(gaps, reach_all))
+    loader.rows(
+        "unread",
+        {"relation": "VARCHAR", "subscription": "VARCHAR", "cause": "VARCHAR"},
+        _unread(gaps, reach_all=reach_all),
+    )
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
     loader.schedules()
     loader.intents(intents)
@@ -139,7 +152,7 @@ class _Loader:
             return
         described = "{" + ", ".join(f"'{column}': '{kind}'" for column, kind in types.items()) + "}"
         self.connection.execute(
-            f"CREATE TABLE {name} AS SELECT * FROM read_json(?, format = 'newline_delimited', columns = {described},"  # noqa: S608 -- declared names
+            f"CREATE TABLE {name} AS SELECT * FROM read_json(?, format = 'newline_delimited', columns = {described},"
             " maximum_object_size = 268435456)",
             [str(path)],
         )
@@ -156,15 +169,16 @@ class _Loader:
                 types[column.name + "_key"] = "VARCHAR"
         raw = f"raw_{table.name}"
         self.read(raw, types, spool)
-        self.connection.execute(f"CREATE TABLE twice AS SELECT key FROM {raw} GROUP BY key HAVING count(*) > 1")  # noqa: S608
+        self.connection.execute(f"CREATE TABLE twice AS SELECT key FROM {raw} GROUP BY key HAVING count(*) > 1")
         problems = self._disagreements(table, columns, raw)
         merged = ", ".join(_merged(name, types) for name in types if name != "key")
         names = ", ".join(name for name in types if name != "key")
         final = ", ".join(["key", *(_final(name, types, table) for name in types if name != "key")])
         self.connection.execute(
-            f"CREATE TABLE {table.name} AS SELECT {final} FROM ("  # noqa: S608 -- declared names
+            f"CREATE TABLE {table.name} AS SELECT {final} FROM ("
             f"SELECT key, {names} FROM {raw} WHERE key NOT IN (SELECT key FROM twice)"
-            f" UNION ALL SELECT key, {merged} FROM {raw} WHERE key IN (SELECT key FROM twice) GROUP BY key) ORDER BY key",
+            f" UNION ALL SELECT key, {merged} FROM {raw} WHERE key IN (SELECT key FROM twice) GROUP BY key)"
+            " ORDER BY key",
         )
         self.connection.execute(f"DROP TABLE {raw}; DROP TABLE twice")
         return problems
@@ -174,7 +188,7 @@ class _Loader:
         for column in columns:
             same = f"coalesce({column.name}_key, {column.name})" if column.type in ("text", "id") else column.name
             rows = self.connection.execute(
-                f"SELECT key, list(DISTINCT CAST({column.name} AS VARCHAR) ORDER BY CAST({column.name} AS VARCHAR)),"  # noqa: S608
+                f"SELECT key, list(DISTINCT CAST({column.name} AS VARCHAR) ORDER BY CAST({column.name} AS VARCHAR)),"
                 f" string_agg(DISTINCT source, ', ' ORDER BY source) FROM {raw} WHERE key IN (SELECT key FROM twice)"
                 f" AND {column.name} IS NOT NULL GROUP BY key HAVING count(DISTINCT {same}) > 1 ORDER BY key",
             ).fetchall()
@@ -190,7 +204,8 @@ class _Loader:
         problems = [
             Problem(table, key, f"tag {name}", "the tag was read twice and different")
             for table, key, name in self.connection.execute(
-                'SELECT "table", key, name_key FROM raw_tags GROUP BY ALL HAVING count(DISTINCT value_key) > 1 ORDER BY ALL',
+                'SELECT "table", key, name_key FROM raw_tags GROUP BY ALL'
+                " HAVING count(DISTINCT value_key) > 1 ORDER BY ALL",
             ).fetchall()
         ]
         for table in TABLES:
@@ -207,7 +222,10 @@ class _Loader:
         values: list[str] = []
         for tag in names:
             # One value, and readable: else the tag is there and its value is not known.
-            sure = "count(DISTINCT value_key) FILTER (name_key = ?) = 1 AND bool_and(value_key IS NOT NULL) FILTER (name_key = ?)"
+            sure = (
+                "count(DISTINCT value_key) FILTER (name_key = ?) = 1"
+                " AND bool_and(value_key IS NOT NULL) FILTER (name_key = ?)"
+            )
             columns += [
                 f"CASE WHEN {sure} THEN min(value) FILTER (name_key = ?) END AS {tag.column}",
                 f"CASE WHEN {sure} THEN min(value_key) FILTER (name_key = ?) END AS {tag.column}_key",
@@ -215,8 +233,7 @@ class _Loader:
             ]
             values += [tag.name] * 7
         self.connection.execute(
-            f"CREATE TABLE {relation}_tags AS SELECT {', '.join(columns)} FROM raw_tags WHERE \"table\" = ?"  # noqa: S608
-            " GROUP BY key",
+            f'CREATE TABLE {relation}_tags AS SELECT {", ".join(columns)} FROM raw_tags WHERE "table" = ? GROUP BY key',
             [*values, table],
         )
 
@@ -242,7 +259,7 @@ class _Loader:
         types = {"key": "VARCHAR", "intent": "VARCHAR", "source": "VARCHAR", "note": "VARCHAR", "reason": "VARCHAR"}
         tag = TagName("vault", TAG)
         found = self.connection.execute(
-            f"SELECT v.key, t.{tag.column}_key, coalesce(t.{tag.column}_here, FALSE), v.tags_read, s.management_groups"  # noqa: S608
+            f"SELECT v.key, t.{tag.column}_key, coalesce(t.{tag.column}_here, FALSE), v.tags_read, s.management_groups"
             " FROM vaults v LEFT JOIN vault_tags t ON t.key = v.key"
             " LEFT JOIN subscriptions s ON s.key = '/subscriptions/' || v.subscription_id ORDER BY v.key",
         ).fetchall()
@@ -252,7 +269,13 @@ class _Loader:
             facts = VaultFacts(key, value.strip() if value is not None else None, known, _management_groups(chain))
             intent = intents.of(facts)
             rows.append(
-                {"key": key, "intent": intent.intent, "source": intent.source, "note": intent.note, "reason": intent.reason},
+                {
+                    "key": key,
+                    "intent": intent.intent,
+                    "source": intent.source,
+                    "note": intent.note,
+                    "reason": intent.reason,
+                },
             )
         self.rows("intents", types, rows)
 
@@ -262,7 +285,9 @@ def _merged(name: str, types: Mapping[str, str]) -> str:
     match name:
         case "id" | "vault_id":
             return f"max({name})"  # of several spellings the one with the fewest capitals
-        case "name" | "name_key" | "subscription_id" | "resource_group_name" | "resource_group_name_key" | "vault_id_key":
+        case (
+            "name" | "name_key" | "subscription_id" | "resource_group_name" | "resource_group_name_key" | "vault_id_key"
+        ):
             return f"arg_max({name}, id)"
         case "tags_read":
             return "bool_and(tags_read)"
@@ -344,8 +369,7 @@ def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
             "protected_items",
             subscription,
             "unreadable",
-            f"{count} backup item{'s' if count > 1 else ''} did not say which VM {'they protect' if count > 1 else 'it protects'},"
-            f" such as {example}",
+            f"{count} backup item{'s do' if count > 1 else ' does'} not say which VM is protected, such as {example}",
             "Export the items with their properties.sourceResourceId.",
         )
         for subscription, count, example in rows
@@ -360,7 +384,7 @@ def _crosses_subscriptions(connection: duckdb.DuckDBPyConnection) -> bool:
     return row is not None and row[0] > 0
 
 
-def _unread(gaps: Sequence[Gap], reach_all: bool) -> list[dict[str, str]]:  # noqa: FBT001 -- private
+def _unread(gaps: Sequence[Gap], *, reach_all: bool) -> list[dict[str, str]]:
     """Spread gaps over (table, subscription): one row each, ``*`` for everywhere, ``''`` for rows that name none."""
     causes: dict[tuple[str, str], list[str]] = {}
     for gap in gaps:
@@ -369,12 +393,16 @@ def _unread(gaps: Sequence[Gap], reach_all: bool) -> list[dict[str, str]]:  # no
             for scope in ["*"] if everywhere else [gap.scope, ""]:
                 causes.setdefault((table, scope), []).append(gap.cause)
     return [
-        {"relation": table, "subscription": scope, "cause": list_of_causes[0] if len(list_of_causes) == 1 else
-         f"{list_of_causes[0]} (and {len(list_of_causes) - 1} more)"}
+        {
+            "relation": table,
+            "subscription": scope,
+            "cause": list_of_causes[0]
+            if len(list_of_causes) == 1
+            else f"{list_of_causes[0]} (and {len(list_of_causes) - 1} more)",
+        }
         for (table, scope), list_of_causes in sorted(causes.items())
     ]
 
 
 def _short(value: str) -> str:
-    return value if len(value) <= 80 else value[:77] + "..."  # noqa: PLR2004 -- fits a line
-
+    return value if len(value) <= 80 else value[:77] + "..."

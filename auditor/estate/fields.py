@@ -120,8 +120,8 @@ _DERIVED = (
     Field(
         "vm.agent",
         "text",
-        "State of the Azure VM agent. `ready` and `not-ready` are reported by the instance view; `declared` and `absent` "
-        "are what the VM was created with, for VMs that report nothing (deallocated, being created, not read)",
+        "State of the Azure VM agent. `ready` and `not-ready` are reported by the instance view; `declared` and "
+        "`absent` are what the VM was created with, for VMs that report nothing (deallocated, being created, not read)",
         words=("ready", "not-ready", "declared", "absent"),
         reason="agent_reason",
         source="agent_source",
@@ -266,12 +266,14 @@ def _common(relation: str) -> list[Field]:
         unnamed = "its id does not name one"
         fields.append(Field(f"{relation}.subscription_id", "text", "Id of its subscription", if_null=unnamed))
         if relation != "resource_group":
-            fields.append(Field(f"{relation}.resource_group_name", "text", "Name of its resource group", if_null=unnamed))
+            fields.append(
+                Field(f"{relation}.resource_group_name", "text", "Name of its resource group", if_null=unnamed)
+            )
     return fields
 
 
 def _of_column(relation: str, column: Column) -> Field:
-    assert column.type != "json"  # noqa: S101 -- declared above as hidden
+    assert column.type != "json"
     return Field(
         f"{relation}.{column.name}",
         column.type,

@@ -1,7 +1,7 @@
 """How often a backup policy runs: Azure's schedule JSON -> runs on the quietest and the busiest day, within bounds.
 
-Shapes: https://learn.microsoft.com/rest/api/backup/protection-policies/create-or-update (``SimpleSchedulePolicy`` is the
-standard policy, ``SimpleSchedulePolicyV2`` the enhanced one).
+Shapes: https://learn.microsoft.com/rest/api/backup/protection-policies/create-or-update (``SimpleSchedulePolicy`` is
+the standard policy, ``SimpleSchedulePolicyV2`` the enhanced one).
 """
 
 import json
@@ -90,7 +90,9 @@ def _enhanced(schedule: dict[str, Any]) -> Schedule:
             return _daily(_clock_times(_part(schedule, "dailySchedule"), "scheduleRunTimes"))
         case "weekly":
             weekly = _part(schedule, "weeklySchedule")
-            return _weekly(_days(weekly), _clock_times(weekly, "scheduleRunTimes"), schedule.get("scheduleWeeklyFrequency"))
+            return _weekly(
+                _days(weekly), _clock_times(weekly, "scheduleRunTimes"), schedule.get("scheduleWeeklyFrequency")
+            )
         case _:
             raise _NotKnown(f"an enhanced policy that runs {_shown(schedule.get('scheduleRunFrequency'))}")
 
@@ -110,7 +112,9 @@ def _weekly(days: list[str], times: list[str], every: object) -> Schedule:
     quietest = busiest if len(days) == len(_WEEKDAYS) and weeks == 1 else Runs(0, 0)
     week = "weekly" if weeks == 1 else f"every {weeks} weeks"
     if not days or not times:
-        return Schedule(Runs(0, 0), Runs(0, 0), f"{week} on no day", "The policy names no day or time, so it never runs.")
+        return Schedule(
+            Runs(0, 0), Runs(0, 0), f"{week} on no day", "The policy names no day or time, so it never runs."
+        )
     note = "" if quietest.low else "A weekly policy takes no backup on the other days of the week."
     words = f"{week} on {_and([day.capitalize() for day in days])} at {_and(times)}"
     return Schedule(quietest, busiest, words, note)
@@ -164,7 +168,9 @@ def _part(schedule: dict[str, Any], name: str) -> dict[str, Any]:
 def _hours(schedule: dict[str, Any], name: str) -> int:
     value = schedule.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _NotKnown(f"{name} is {_shown(value)}, not a number of hours" if name in schedule else f"{name} is missing")
+        raise _NotKnown(
+            f"{name} is {_shown(value)}, not a number of hours" if name in schedule else f"{name} is missing"
+        )
     return value
 
 

@@ -63,4 +63,8 @@ def write(report: Report, file: BinaryIO) -> None:
 def harmless(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
     shown = visible(cell)
-    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else shown
+    return (
+        f"'{shown}"
+        if shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+        else shown
+    )

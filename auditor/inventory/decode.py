@@ -13,7 +13,7 @@ from auditor.inventory.tables import Column, Table
 from auditor.text import fold, visible, without_surrogates
 from auditor.timestamps import NEVER, is_never, parse_time
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 T = TypeVar("T")
@@ -47,7 +47,8 @@ def parse_json(data: bytes) -> Json:
         JsonError: the bytes are not JSON.
     """
     try:
-        return _decode(data)
+        parsed: Json = _decode(data)
+        return parsed
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # msgspec calls a lone surrogate "truncated"; only the standard library tells what is really wrong, and where.
         try:
@@ -110,7 +111,7 @@ def decode_row(resource: Mapping[str, Json], arm_id: ArmId, table: Table, source
             continue
         if value is None:
             continue
-        if column.type in ("text", "id"):
+        if isinstance(value, str) and column.type in ("text", "id"):
             _put_text(cells, column.name, value)
         else:
             cells[column.name] = value
@@ -142,7 +143,7 @@ def _put_text(cells: dict[str, Any], name: str, value: str) -> None:
         cells[name + "_key"] = folded
 
 
-def _cell(resource: Mapping[str, Json], column: Column, *, flattened: bool) -> Any:
+def _cell(resource: Mapping[str, Json], column: Column, *, flattened: bool) -> object:
     for path in column.paths:
         value = _walk(resource, path.removeprefix("properties.") if flattened else path)
         if value is None:
@@ -164,10 +165,10 @@ def _walk(resource: Mapping[str, Json], path: str) -> Json:
             message = f"{path}: {_kind(value)} stands where an object with {step} should"
             raise _Unusable(message)
         value = value.get(step)
-    return value  # type: ignore[no-any-return] -- JSON all the way
+    return value  # type: ignore[no-any-return]  # JSON all the way
 
 
-def _usable(value: Any, column: Column, path: str) -> Any:
+def _usable(value: object, column: Column, path: str) -> object:
     if value is None:
         return None
     match column.type:
@@ -195,7 +196,7 @@ def _usable(value: Any, column: Column, path: str) -> Any:
             return msgspec.json.encode(value, order="deterministic").decode()
 
 
-def _typed(value: Any, wanted: type[T], words: str, path: str) -> T:
+def _typed(value: object, wanted: type[T], words: str, path: str) -> T:
     if not isinstance(value, wanted):
         message = f"{path} is {_kind(value)}, not {words}"
         raise _Unusable(message)
@@ -247,7 +248,7 @@ def _kind(value: object) -> str:
 
 def _shown(text: str) -> str:
     text = visible(text)
-    return f'"{text if len(text) <= 60 else text[:57] + "..."}"'  # noqa: PLR2004 -- fits a line
+    return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
 
 
 def _presence(value: Json) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from auditor.arm_id import is_subscription_id, parse_arm_id, subscription_in_url
 from auditor.errors import UsageError
 from auditor.inventory.decode import Json, JsonError, decode_row, parse_json
-from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem, Source
+from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Source
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLE_OF_TYPE, TABLES, Table
 from auditor.text import fold, visible
 
@@ -106,7 +106,9 @@ class _Reader:
         if not recognised:
             if file.named:
                 message = f"{visible(file.name)} holds no answer of Azure's"
-                raise UsageError(message, "Export with `az graph query`, `az vm list`, `az backup item list` and so on.")
+                raise UsageError(
+                    message, "Export with `az graph query`, `az vm list`, `az backup item list` and so on."
+                )
             self.passed_over.append(file.name)
             return
         self.sources.append(Source(file.name, digest, self.rows.total() + self.ignored.total() - before))
@@ -138,7 +140,8 @@ class _Reader:
             if values is None:
                 place, _, why = str(error).partition(": ")
                 raise _not_json(place, why) from error
-            return digest, any([self._answer(value, file.name) for value in values])
+            recognised = [self._answer(value, file.name) for value in values]
+            return digest, any(recognised)
         return digest, self._answer(value, file.name)
 
     def _lines(self, handle: BinaryIO, name: str) -> tuple[str, bool]:
@@ -233,7 +236,7 @@ class _Reader:
         hint = "Export whole resources, with their id and type."
         self._gap(table, "", "unreadable", f"{visible(name)}: a row {what}", hint)
 
-    def _gap(self, table: str, scope: str, kind: Any, cause: str, hint: str) -> None:
+    def _gap(self, table: str, scope: str, kind: GapKind, cause: str, hint: str) -> None:
         self.gaps.add(Gap(table, scope, kind, cause, hint))
 
     def _write(self, spool: str, row: dict[str, Any]) -> None:
@@ -347,7 +350,7 @@ def _as_utf8(data: bytes) -> bytes:
 def _one_a_line(text: bytes) -> list[Json] | None:
     """Read NDJSON that is called ``.json``, or return ``None`` when it is not that either."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) < 2 or not lines[0].rstrip().endswith(b"}"):  # noqa: PLR2004 -- one line is not several
+    if len(lines) < 2 or not lines[0].rstrip().endswith(b"}"):
         return None
     try:
         return [parse_json(line) for line in lines]

@@ -81,7 +81,7 @@ class ConditionReader:
         if len(words) != 1:
             hint = f"One of {', '.join(_WORDS)}."
             return self._wrong(steps, f"a condition needs one word, and has {len(words)}", nothing, hint)
-        word = NEGATIONS.get(words[0], words[0])
+        word = next(known for known in TAKES if known == NEGATIONS.get(words[0], words[0]))
         left = self._left(lefts[0], value[lefts[0]], (*steps, lefts[0]))
         if left is None:
             return nothing
@@ -97,7 +97,7 @@ class ConditionReader:
                 return self._parameter(value, steps)
             if value is None or isinstance(value, list):
                 return self._wrong(steps, "value takes a literal or {parameter: NAME}", None)
-            return Constant(value)  # type: ignore[arg-type] -- YAML scalars only
+            return Constant(value)  # type: ignore[arg-type]  # YAML scalars only
         if isinstance(value, dict):
             return self._tag(value, steps)
         if not isinstance(value, str):
@@ -182,7 +182,9 @@ class ConditionReader:
                 message = f"the parameter {parameter.name} is {_a(parameter.type)}, where {_a(wanted)} is needed"
                 return self._wrong(steps, message, None)
             if field is not None and field.words:
-                self.faults += check_words(self.document, ("parameters", parameter.name, "default"), parameter.default, field)
+                self.faults += check_words(
+                    self.document, ("parameters", parameter.name, "default"), parameter.default, field
+                )
             return reference
         if "field" in value and len(value) == 1:
             other = self._field(str(value["field"]), (*steps, "field"))
@@ -223,7 +225,7 @@ class ConditionReader:
         items = [self._literal(kind, item, (*steps, index), field) for index, item in enumerate(value)]
         if None in items:
             return None
-        return Constant([item.value for item in items if item is not None])  # type: ignore[misc] -- checked above
+        return Constant([item.value for item in items if item is not None])  # type: ignore[misc]  # checked above
 
     def _literal(self, kind: str, value: object, steps: Steps, field: Field | None) -> Constant | None:
         fits = {
@@ -241,11 +243,11 @@ class ConditionReader:
             }.get(kind, "")
             return self._wrong(steps, f"{_shown(value)} is not {_a(kind)}", None, hint)
         if field is not None and field.words:
-            faults = check_words(self.document, steps, value, field)  # type: ignore[arg-type] -- text, checked above
+            faults = check_words(self.document, steps, value, field)
             self.faults += faults
             if faults:
                 return None
-        return Constant(value)  # type: ignore[arg-type] -- checked above
+        return Constant(value)  # type: ignore[arg-type]  # checked above
 
     def _kind(self, left: Left) -> str:
         match left:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from auditor.bundled import bundled
+from auditor.bundled import bundled as bundled_folder
 from auditor.declared.config import ParameterValue, Severity
 from auditor.errors import Fault, InputErrors, UsageError
 from auditor.estate.fields import FIELDS, SEES, SUBJECTS, Subject
@@ -74,7 +74,7 @@ class RuleFile:
 
 def bundled_files() -> list[RuleFile]:
     """Return the rule files shipped with the package, by name."""
-    folder = bundled("rules")
+    folder = bundled_folder("rules")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     return [RuleFile(folder / name, f"rules/{name}", own=False) for name in names]
 
@@ -217,7 +217,9 @@ class _RuleReader:
 
     def _references(self, value: object) -> tuple[str, ...]:
         links = [] if value is None else value
-        if not isinstance(links, list) or not all(isinstance(link, str) and link.startswith("https://") for link in links):
+        if not isinstance(links, list) or not all(
+            isinstance(link, str) and link.startswith("https://") for link in links
+        ):
             self._fault(("references",), "references is a list of https links")
             return ()
         return tuple(links)
@@ -272,7 +274,7 @@ class _RuleReader:
         if not isinstance(enum, list) or not all(isinstance(word, str) for word in enum):
             self._fault((*steps, "enum"), "enum is a list of words")
             return None
-        parameter = Parameter(name, kind, declared["default"], declared["description"], tuple(enum))  # type: ignore[arg-type] -- checked next
+        parameter = Parameter(name, kind, declared["default"], declared["description"], tuple(enum))
         wrong = parameter_fault(parameter, parameter.default)
         if wrong and parameter.default is not None:
             self._fault((*steps, "default"), wrong)
@@ -364,7 +366,7 @@ def _put_right(right: Right, values: Mapping[str, ParameterValue]) -> Right:
             return right
 
 
-def read_exclusions(document: Document, steps: Steps) -> list[Exclusion]:
+def read_exclusions(document: Document, steps: Steps, *, bundled: bool = False) -> list[Exclusion]:
     """Read a list of exclusions: conditions with a ``reason`` beside them.
 
     Raises:
@@ -377,7 +379,9 @@ def read_exclusions(document: Document, steps: Steps) -> list[Exclusion]:
     exclusions = []
     for index, entry in enumerate(entries or []):
         here = (*steps, index)
-        condition = {key: value for key, value in entry.items() if key != "reason"} if isinstance(entry, dict) else entry
+        condition = (
+            {key: value for key, value in entry.items() if key != "reason"} if isinstance(entry, dict) else entry
+        )
         subject = _excluded_subject(condition)
         reader = ConditionReader(document, subject, {})
         read = reader.read(condition, here)
@@ -386,7 +390,7 @@ def read_exclusions(document: Document, steps: Steps) -> list[Exclusion]:
             hint = "The report tells it to the auditor: reason: Build agents are rebuilt every night."
             reader.faults.append(document.fault(here, "an exclusion needs a reason", hint))
         faults += reader.faults
-        exclusions.append(Exclusion(" ".join(str(reason).split()), subject, read, document.place(here)))
+        exclusions.append(Exclusion(" ".join(str(reason).split()), subject, read, document.place(here), bundled))
     if faults:
         raise InputErrors(faults)
     return exclusions

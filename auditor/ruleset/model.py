@@ -66,7 +66,7 @@ class TagRef:
     @property
     def tag(self) -> TagName:
         """The tag, once its name is a literal."""
-        assert isinstance(self.name, str)  # noqa: S101 -- binding has replaced parameters
+        assert isinstance(self.name, str)
         return TagName(self.relation, self.name)
 
     def __str__(self) -> str:
@@ -185,15 +185,21 @@ class BoundRule:
         """The kind of resource it judges."""
         return self.rule.resource
 
+    def leaves(self) -> Iterator[Compare]:
+        """Yield the leaves of both conditions."""
+        yield from leaves(self.applies)
+        yield from leaves(self.require)
+
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Resources that are not judged, and why."""
+    """Resources that are not judged, and why; ``bundled`` when it is one of ours."""
 
     reason: str
     subject: Subject
     condition: Condition
     place: Place
+    bundled: bool = False
 
 
 def leaves(condition: Condition | None) -> Iterator[Compare]:

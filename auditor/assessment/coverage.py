@@ -1,0 +1,194 @@
+"""What was looked at and what was not: tables, gaps, exclusions, assumptions, notices."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from auditor.assessment.engine import Matrix
+from auditor.assessment.evidence import NO_TIME
+from auditor.assessment.model import Coverage, Excluded, KindCoverage, TableCoverage
+from auditor.assessment.question import Question
+from auditor.declared.intents import TAG
+from auditor.estate.database import Estate
+from auditor.estate.fields import TABLE_OF
+from auditor.gate import Counts
+from auditor.inventory.model import EVERY_TABLE, Gap, Inventory
+from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
+from auditor.ruleset.conditions import known_tables
+from auditor.ruleset.model import Age, BoundRule, TagRef, fields_of, leaves
+
+
+def coverage_of(inventory: Inventory, estate: Estate, matrices: Sequence[Matrix], question: Question) -> Coverage:
+    """Say how much was read, judged and left out, and what is worth knowing about it."""
+    tables = []
+    for table in TABLES:
+        ((rows,),) = estate.query(f"SELECT count(*) FROM {table.name}")
+        gaps = [gap for gap in estate.gaps if gap.table in (table.name, EVERY_TABLE)]
+        state: Literal["complete", "partial", "missing", "assumed"] = "partial" if gaps else "complete"
+        if any(gap.kind == "not-exported" for gap in gaps) or (table.name in OPTIONAL_TABLES and not rows):
+            state = "missing"
+        elif table.name in question.complete:
+            state = "assumed"
+        tables.append(TableCoverage(table=table.name, rows=rows, state=state))
+    excluded = [entry for matrix in matrices for entry in _excluded(estate, matrix)]
+    (declared,) = estate.query("SELECT count(*) FROM vm WHERE agent = 'declared'")
+    rests = any(rule.id == "vm-agent-installed" for rule in question.rules)
+    return Coverage(
+        tables=tables,
+        kinds=[_kind_coverage(estate, matrix) for matrix in matrices],
+        excluded=excluded,
+        declared_agents=declared[0] if rests else 0,
+        assumptions=_assumptions(estate, question),
+        notices=_notices(inventory, estate, question),
+        ignored_types=dict(inventory.ignored),
+    )
+
+
+def _kind_coverage(estate: Estate, matrix: Matrix) -> KindCoverage:
+    ((out,),) = estate.query(f"SELECT count(excluded) FROM {matrix.table}")
+    return KindCoverage(kind=matrix.subject, found=matrix.rows, judged=matrix.rows - out, out_of_scope=out)
+
+
+def _excluded(estate: Estate, matrix: Matrix) -> list[Excluded]:
+    rows = estate.query(
+        f"SELECT v.excluded, count(*), (list(s.id ORDER BY s.key))[1:3] FROM {matrix.table} v"
+        f" JOIN {matrix.subject} s ON s.key = v.key WHERE v.excluded IS NOT NULL"
+        " GROUP BY v.excluded ORDER BY v.excluded",
+    )
+    return [
+        Excluded(
+            reason=matrix.exclusions[number].reason,
+            declared_in=f"{Path(matrix.exclusions[number].place.file).name}:{matrix.exclusions[number].place.line}",
+            count=count,
+            examples=examples,
+        )
+        for number, count, examples in rows
+    ]
+
+
+def _assumptions(estate: Estate, question: Question) -> list[str]:
+    said = []
+    if question.complete:
+        said.append(f"Declared to be whole: {', '.join(sorted(question.complete))}.")
+    gaps = [gap for gap in estate.gaps if gap.table in ("protected_items", EVERY_TABLE)]
+    if gaps and not estate.reach_all and all(gap.scope for gap in gaps):
+        said.append("A VM's backup item is looked for in the VM's own subscription (vaults_in: same-subscription).")
+    elif gaps and estate.reach_all:
+        said.append("A VM's backup item may be in any subscription, so what was not read could concern every VM.")
+    return said
+
+
+def _notices(inventory: Inventory, estate: Estate, question: Question) -> list[str]:
+    notices = [*_undeclared(estate, question), *_unused_tags(estate, question), *_dangling(estate), *_forgotten(estate)]
+    if estate.problems:
+        (table, _, column), reason = min(estate.problems.items())
+        notices.append(
+            f"{_many(len(estate.problems), 'value')} could not be used, and what rests on them is not known, such as "
+            f"{column} in {table}: {reason}.",
+        )
+    if inventory.passed_over:
+        names = ", ".join(inventory.passed_over[:3])
+        notices.append(f"{_many(len(inventory.passed_over), 'JSON file')} without any answer of Azure's: {names}.")
+    if inventory.other_files:
+        notices.append(f"{_many(inventory.other_files, 'file')} of another kind passed over.")
+    return notices
+
+
+def _undeclared(estate: Estate, question: Question) -> list[str]:
+    """Say once what would otherwise be said for every resource: nobody declared an intent, nobody knows the time."""
+    notices = []
+    ((vaults,),) = estate.query("SELECT count(*) FROM vault WHERE intent_reason LIKE 'nobody declared%'")
+    if vaults and any(rule.id == "vault-redundancy-matches-intent" for rule in question.rules):
+        notices.append(
+            f"{_many(vaults, 'vault')} without a declared intent: say whether Azure is the primary backup storage "
+            f"endpoint with --primary-endpoint, with intents in auditor.yaml, or with the tag {TAG}.",
+        )
+    ages = any(isinstance(leaf.right, Age) for rule in question.rules for leaf in rule.leaves())
+    if estate.now is None and ages:
+        said = NO_TIME[0].upper() + NO_TIME[1:]
+        notices.append(f"{said}: give the time of the export with --as-of 2026-01-31T06:00:00Z.")
+    return notices
+
+
+def _unused_tags(estate: Estate, question: Question) -> list[str]:
+    """Name tags that rules, or exclusions of the configuration, look at and no resource has: misspelt, perhaps."""
+    looked_at = [leaf for rule in question.rules for leaf in rule.leaves()]
+    for exclusion in question.exclusions:
+        if not exclusion.bundled:
+            looked_at += leaves(exclusion.condition)
+    tags = {str(leaf.left): leaf.left for leaf in looked_at if isinstance(leaf.left, TagRef)}
+    unused = [name for name, tag in sorted(tags.items()) if not _tag_seen(estate, tag)]
+    return [f"No resource has the tag that a rule looks at: {name}." for name in unused]
+
+
+def _forgotten(estate: Estate) -> list[str]:
+    """Name what looks as if an export had been forgotten."""
+    notices = []
+    ((members,),) = estate.query(
+        "SELECT count(*) FROM virtual_machines v LEFT JOIN scale_sets s ON s.key = v.scale_set_id_key"
+        " WHERE v.scale_set_id IS NOT NULL AND s.key IS NULL",
+    )
+    if members:
+        notices.append(
+            f"{_many(members, 'VM')} in scale sets that are not in the inventory (az vmss list): judged like others.",
+        )
+    rows = estate.query(
+        "SELECT v.subscription_id, v.vms, u.vaults"
+        " FROM (SELECT subscription_id, count(*) AS vms FROM virtual_machines GROUP BY subscription_id) v"
+        " JOIN (SELECT subscription_id, count(*) AS vaults FROM vaults GROUP BY subscription_id) u"
+        " ON u.subscription_id = v.subscription_id"
+        " LEFT JOIN (SELECT DISTINCT subscription_id FROM protected_items) i ON i.subscription_id = v.subscription_id"
+        " WHERE i.subscription_id IS NULL AND EXISTS (SELECT 1 FROM protected_items) ORDER BY v.subscription_id",
+    )
+    notices += [
+        f"Subscription {subscription} has {_many(vms, 'VM')} and {_many(vaults, 'vault')}, and no backup item of it is "
+        "in the export: was it exported?"
+        for subscription, vms, vaults in rows
+    ]
+    return notices
+
+
+def _tag_seen(estate: Estate, tag: TagRef) -> bool:
+    ((seen,),) = estate.query(f"SELECT count(*) FROM {tag.relation}_tags WHERE {tag.tag.column}_here")
+    return bool(seen)
+
+
+def _dangling(estate: Estate) -> list[str]:
+    ((vms, policies, vaults),) = estate.query(
+        "SELECT count(*) FILTER (v.key IS NULL AND i.vm_id IS NOT NULL),"
+        " count(*) FILTER (p.key IS NULL AND i.policy_id IS NOT NULL), count(*) FILTER (u.key IS NULL)"
+        " FROM item i LEFT JOIN virtual_machines v ON v.key = i.vm_key"
+        " LEFT JOIN backup_policies p ON p.key = i.policy_key LEFT JOIN vaults u ON u.key = i.vault_key",
+    )
+    return [
+        f"{_many(count, 'backup item')} of a {what} that is not in the inventory."
+        for count, what in ((vms, "VM"), (policies, "policy"), (vaults, "vault"))
+        if count
+    ]
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def causes_that_matter(estate: Estate, judged: Sequence[tuple[BoundRule, Counts]]) -> list[str]:
+    """Return the causes of the gaps that keep these rules from being answered.
+
+    A gap counts when it is in what the rules judge, or when something was damaged or refused. That a kind of facts was
+    not exported at all counts only where a verdict is unknown for want of it.
+    """
+    subjects = {TABLE_OF[rule.subject] for rule, _ in judged}
+    needed: set[str] = set()
+    wanting: set[str] = set()
+    for rule, counts in judged:
+        tables = {TABLE_OF[rule.subject], *known_tables([*fields_of(rule.applies), *fields_of(rule.require)])}
+        needed |= tables
+        if counts.unknown:
+            wanting |= tables
+    return [gap.cause for gap in estate.gaps if _matters(gap, subjects, needed, wanting)]
+
+
+def _matters(gap: Gap, subjects: set[str], needed: set[str], wanting: set[str]) -> bool:
+    if gap.kind == "not-exported":
+        return gap.table in subjects or gap.table in wanting
+    return gap.table == EVERY_TABLE or gap.table in needed

@@ -1,0 +1,33 @@
+"""The question of an audit: the rules, and what was declared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditor.declared.config import Config
+from auditor.declared.intents import IntentMap
+from auditor.ruleset.model import BoundRule, Exclusion
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything an audit needs beside the inventory.
+
+    Attributes:
+        rules: the selected rules, parameters put in.
+        exclusions: what is not judged.
+        intents: what the vaults are for.
+        config: the settings in force, flags included.
+        config_sha256: of the configuration file, if there is one.
+        primary_endpoint: the flag of that name.
+        as_of: microseconds since 1970 UTC, or ``None``.
+        complete: tables declared to be whole.
+    """
+
+    rules: Sequence[BoundRule]
+    exclusions: Sequence[Exclusion]
+    intents: IntentMap
+    config: Config
+    config_sha256: str | None = None
+    primary_endpoint: str | None = None
+    as_of: int | None = None
+    complete: frozenset[str] = frozenset()
