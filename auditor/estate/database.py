@@ -169,18 +169,21 @@ class _Loader:
                 types[column.name + "_key"] = "VARCHAR"
         raw = f"raw_{table.name}"
         self.read(raw, types, spool)
-        self.connection.execute(f"CREATE TABLE twice AS SELECT key FROM {raw} GROUP BY key HAVING count(*) > 1")
-        problems = self._disagreements(table, columns, raw)
-        merged = ", ".join(_merged(name, types) for name in types if name != "key")
-        names = ", ".join(name for name in types if name != "key")
-        final = ", ".join(["key", *(_final(name, types, table) for name in types if name != "key")])
-        self.connection.execute(
-            f"CREATE TABLE {table.name} AS SELECT {final} FROM ("
-            f"SELECT key, {names} FROM {raw} WHERE key NOT IN (SELECT key FROM twice)"
-            f" UNION ALL SELECT key, {merged} FROM {raw} WHERE key IN (SELECT key FROM twice) GROUP BY key)"
-            " ORDER BY key",
-        )
-        self.connection.execute(f"DROP TABLE {raw}; DROP TABLE twice")
+        names = [name for name in types if name != "key"]
+        rows = f"SELECT key, {', '.join(names)} FROM {raw}"
+        problems = []
+        twice = self.connection.execute(f"SELECT key FROM {raw} GROUP BY key HAVING count(*) > 1").fetchall()
+        if twice:
+            self.connection.execute("CREATE TABLE twice AS SELECT unnest(?) AS key", [[key for (key,) in twice]])
+            problems = self._disagreements(table, columns, raw)
+            merged = ", ".join(_merged(name, types) for name in names)
+            rows += (
+                f" WHERE key NOT IN (SELECT key FROM twice) UNION ALL SELECT key, {merged} FROM {raw}"
+                " WHERE key IN (SELECT key FROM twice) GROUP BY key"
+            )
+        final = ", ".join(["key", *(_final(name, types, table) for name in names)])
+        self.connection.execute(f"CREATE TABLE {table.name} AS SELECT {final} FROM ({rows}) ORDER BY key")
+        self.connection.execute(f"DROP TABLE {raw}; DROP TABLE IF EXISTS twice")
         return problems
 
     def _disagreements(self, table: Table, columns: Sequence[Column], raw: str) -> list[Problem]:
