@@ -98,7 +98,8 @@ def parse_yaml(data: bytes, shown: str) -> Document:
         place = Place(shown, mark.line + 1, mark.column + 1) if mark else Place(shown, 1, 1)
         problem = error.problem or "not YAML"
         hint = "Check the indentation and the quotes."
-        if "'\\t'" in problem or "tab" in problem:
+        lines = text.splitlines()
+        if place.line <= len(lines) and "\t" in lines[place.line - 1][: place.column]:
             hint = "Indent with spaces: YAML does not allow tabs there."
         raise InputErrors([Fault(place, f"not YAML: {problem}", hint)]) from error
     except yaml.YAMLError as error:

@@ -77,7 +77,7 @@ def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     findings.sort(key=lambda found: (rank[found.severity], _WORST_FIRST[found.outcome], found.rule))
     counts = {rule_id: counted for matrix in matrices for rule_id, counted in _counts(estate, matrix).items()}
-    judged = [(rule, counts[rule.id]) for rule in question.rules]
+    judged = sorted(((rule, counts[rule.id]) for rule in question.rules), key=lambda pair: rank[pair[0].severity])
     missing = causes_that_matter(estate, judged)
     gate = decide(judged, missing, config.fail_on, strict=config.strict)
     coverage = coverage_of(inventory, estate, matrices, question)

@@ -26,7 +26,7 @@ from auditor.ruleset.model import (
     TagRef,
     leaves,
 )
-from auditor.ruleset.words import SYMBOLS
+from auditor.ruleset.words import SYMBOLS, TIME_SYMBOLS
 from auditor.timestamps import show_time
 
 NO_TIME = "the inventory does not say when it was taken, so ages are unknown"
@@ -355,7 +355,8 @@ def _right_words(leaf: Compare) -> str:
     if leaf.word == "exists" and isinstance(leaf.right, Constant):
         return "exists" if leaf.right.value else "does not exist"
     parameter = _parameter(leaf)
-    return f"{SYMBOLS[leaf.word]} {_right(leaf.right)}" + (f" (parameter {parameter})" if parameter else "")
+    symbol = TIME_SYMBOLS[leaf.word] if isinstance(leaf.right, Age) else SYMBOLS[leaf.word]
+    return f"{symbol} {_right(leaf.right)}" + (f" (parameter {parameter})" if parameter else "")
 
 
 def _right(right: Right) -> str:

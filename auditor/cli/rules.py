@@ -133,7 +133,7 @@ def schema(
     what: Annotated[str, typer.Argument(help="rule, cases, config or report.")] = "rule",
 ) -> None:
     """Print the JSON Schema of rule files, of files of cases, of auditor.yaml or of report.json, for editors."""
-    from auditor.reference import SCHEMAS
+    from auditor.reference.schemas import SCHEMAS
 
     if what not in SCHEMAS:
         raise UsageError(f"there is no schema {what}", did_you_mean(what, list(SCHEMAS)))

@@ -41,3 +41,9 @@ SYMBOLS: dict[Word, str] = {
     "startsWith": "starts with",
     "endsWith": "ends with",
 }
+TIME_SYMBOLS: dict[Word, str] = {
+    "greater": "later than",
+    "greaterOrEquals": "not earlier than",
+    "less": "earlier than",
+    "lessOrEquals": "not later than",
+}

@@ -1,19 +1,13 @@
-"""What is published about ourselves: JSON Schemas for editors and readers, and the reference of fields.
+"""JSON Schemas of the files that people write and read: for editors, and for whoever reads report.json."""
 
-``python -m auditor.reference docs`` writes them, ``--check`` tells whether what is written is up to date.
-"""
-
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from auditor.assessment.model import Report
 from auditor.declared.config import Config
-from auditor.estate.fields import FIELDS, KIND_NAMES, SEES, SUBJECTS
+from auditor.estate.fields import FIELDS, SEES, SUBJECTS
 from auditor.ruleset.load import FRAMEWORKS, PARAMETER_TYPES, PROFILES
 from auditor.ruleset.model import SEVERITIES
 from auditor.ruleset.words import NEGATIONS, TAKES
@@ -186,68 +180,3 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "config": config_schema,
     "report": report_schema,
 }
-
-
-def fields_page() -> str:
-    """Return docs/fields.md."""
-    lines = [
-        "# Fields",
-        "",
-        "What a rule can name, by the resource it belongs to. Generated from the declarations in the code.",
-        "",
-        "A value that is not known makes a comparison unknown, and an unknown comparison never passes and never fails.",
-        "*Where it is absent* says what it means when Azure answered and the value was not in the answer: it is not",
-        "known where nothing is said. Text is compared without regard to letter case.",
-        "",
-    ]
-    for subject in SUBJECTS:
-        seen = ", ".join(f"`{relation}`" for relation in SEES[subject])
-        lines.append(f"- a rule with `resource: {subject}` judges {KIND_NAMES[subject][1]} and sees {seen}")
-    for relation in SEES["vm"]:
-        lines += ["", f"## {relation}", "", "| field | type | what it says | where it is absent |", "|---|---|---|---|"]
-        for entry in FIELDS.values():
-            belongs = entry.name == relation or (entry.relation == relation and bool(entry.column))
-            if not belongs or entry.note:
-                continue
-            kind = {"relation": "`exists`", "bounded": "number within bounds", "id": "resource id"}.get(
-                entry.type, entry.type
-            )
-            words = f" One of {', '.join(f'`{word}`' for word in entry.words)}." if entry.words else ""
-            absent = "" if entry.absent == "unknown" else entry.absent
-            lines.append(f"| `{entry.name}` | {kind} | {entry.doc}.{words} | {absent} |")
-        notes = [entry for entry in FIELDS.values() if entry.relation == relation and entry.note]
-        if notes:
-            lines += [
-                "",
-                "For messages only: " + "; ".join(f"`{{{entry.name}}}` ({entry.doc.lower()})" for entry in notes) + ".",
-            ]
-    return "\n".join(lines) + "\n"
-
-
-def pages() -> dict[str, str]:
-    """Return every generated file: its path below docs, and its text."""
-    schemas = {
-        f"schemas/{name}.schema.json": json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
-        for name, make in SCHEMAS.items()
-    }
-    return {"fields.md": fields_page(), **schemas}
-
-
-def main(arguments: list[str]) -> int:
-    """Write the pages into a folder, or with ``--check`` name those that are out of date."""
-    folder, check = Path(arguments[0]), "--check" in arguments
-    stale = 0
-    for name, text in pages().items():
-        path = folder / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale += 1
-        sys.stdout.write(f"{'out of date' if check else 'wrote'}: {path}\n")
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return 1 if check and stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

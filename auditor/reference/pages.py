@@ -1,0 +1,116 @@
+"""Generated pages: the fields that rules may name, and a page for each bundled rule."""
+
+import json
+from collections.abc import Mapping
+
+from auditor.assessment.cases import Case, load_cases
+from auditor.assessment.evidence import condition_words, show
+from auditor.bundled import bundled
+from auditor.estate.fields import FIELDS, KIND_NAMES, SEES, SUBJECTS
+from auditor.reference.schemas import SCHEMAS
+from auditor.ruleset.load import bind, bundled_files, load_rules
+from auditor.ruleset.model import Rule, fields_of
+from auditor.timestamps import show_time
+
+
+def fields_page() -> str:
+    """Return docs/fields.md."""
+    lines = [
+        "# Fields",
+        "",
+        "What a rule can name, by the resource it belongs to. Generated from the declarations in the code.",
+        "",
+        "A value that is not known makes a comparison unknown, and an unknown comparison never passes and never fails.",
+        "*Where it is absent* says what it means when Azure answered and the value was not in the answer: it is not",
+        "known where nothing is said. Text is compared without regard to letter case.",
+        "",
+    ]
+    for subject in SUBJECTS:
+        seen = ", ".join(f"`{relation}`" for relation in SEES[subject])
+        lines.append(f"- a rule with `resource: {subject}` judges {KIND_NAMES[subject][1]} and sees {seen}")
+    for relation in SEES["vm"]:
+        lines += ["", f"## {relation}", "", "| field | type | what it says | where it is absent |", "|---|---|---|---|"]
+        for entry in FIELDS.values():
+            belongs = entry.name == relation or (entry.relation == relation and bool(entry.column))
+            if not belongs or entry.note:
+                continue
+            kind = {"relation": "`exists`", "bounded": "number within bounds", "id": "resource id"}.get(
+                entry.type, entry.type
+            )
+            words = f" One of {', '.join(f'`{word}`' for word in entry.words)}." if entry.words else ""
+            absent = "" if entry.absent == "unknown" else entry.absent
+            lines.append(f"| `{entry.name}` | {kind} | {entry.doc}.{words} | {absent} |")
+        notes = [entry for entry in FIELDS.values() if entry.relation == relation and entry.note]
+        if notes:
+            lines += [
+                "",
+                "For messages only: " + "; ".join(f"`{{{entry.name}}}` ({entry.doc.lower()})" for entry in notes) + ".",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def rule_page(rule: Rule, cases: list[Case]) -> str:
+    """Return the page of a rule: what it means, why, on which evidence, how to fix, by example."""
+    bound = bind(rule, {}, None, rule.id)
+    looked_at = {entry.name: entry for entry in (*fields_of(rule.applies), *fields_of(rule.require))}
+    lines = [
+        f"# {rule.id}",
+        "",
+        f"{rule.title}.",
+        "",
+        f"**{rule.severity}**, judges each {KIND_NAMES[rule.resource][0]}, ",
+    ]
+    lines[-1] += f"in the profiles {' and '.join(rule.profiles)}."
+    lines += ["", "## Why", "", rule.rationale, "", "## What is checked", ""]
+    if bound.applies is not None:
+        lines.append(f"- applies where `{condition_words(bound.applies)}`; elsewhere it is not applicable")
+    lines += [f"- requires `{condition_words(bound.require)}`"]
+    lines += ["- is unknown where a fact that decides it was not read, and says which", "", "## Evidence", ""]
+    lines += [f"- `{name}`: {entry.doc}." for name, entry in looked_at.items()]
+    if rule.parameters:
+        lines += ["", "## Parameters", "", "| name | type | default | what it is |", "|---|---|---|---|"]
+        lines += [
+            f"| `{p.name}` | {p.type} | `{json.dumps(p.default)}` | {p.description} |" for p in rule.parameters.values()
+        ]
+        lines += ["", f"Set one with `--param {rule.id}.NAME=VALUE`, or under `parameters` in auditor.yaml."]
+    lines += ["", "## How to fix it", "", rule.fix, "", "## By example", ""]
+    for outcome in ("pass", "fail", "unknown", "not-applicable"):
+        for case in [case for case in cases if case.outcome == outcome]:
+            lines.append(f"- **{outcome}**: {case.name[:1].lower()}{case.name[1:]}{_facts(case)}")
+    lines += ["", "## Controls and references", ""]
+    lines += [f"- {name}: {', '.join(ids)}" for name, ids in rule.controls.items()]
+    lines += [f"- <{link}>" for link in rule.references]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(case: Case) -> str:
+    said = [f"{name}={show(value)}" for name, value in case.parameters.items()]
+    for relation, row in case.relations.items():
+        said += [f"no {relation}"] if row is None else _cells(relation, row)
+    return f" (`{', '.join(said)}`)" if said else ""
+
+
+def _cells(relation: str, row: Mapping[str, object]) -> list[str]:
+    cells = []
+    for name, value in row.items():
+        text = show(value)
+        if isinstance(value, tuple):
+            text = show(value[0]) if value[0] == value[1] else f"{show(value[0])} to {show(value[1])}"
+        elif isinstance(value, int) and FIELDS[f"{relation}.{name}"].type == "time":
+            text = show_time(value)
+        cells.append(f"{relation}.{name}={text}")
+    return cells
+
+
+def pages() -> dict[str, str]:
+    """Return every generated file: its path below docs, and its text."""
+    schemas = {
+        f"schemas/{name}.schema.json": json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
+        for name, make in SCHEMAS.items()
+    }
+    rules = {}
+    for rule in load_rules(bundled_files()):
+        name = f"{rule.id}.yaml"
+        cases = load_cases(bundled("rules") / "cases" / name, f"rules/cases/{name}", rule)
+        rules[f"rules/{rule.id}.md"] = rule_page(rule, cases)
+    return {"fields.md": fields_page(), **schemas, **rules}

@@ -1,0 +1,153 @@
+"""The reports: report.json keeps its published shape, and the others say the same."""
+
+import csv
+import html
+import io
+import json
+import re
+
+import msgspec
+import pytest
+from building import audit_files, estate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from auditor.assessment.assess import content_sha256
+from auditor.assessment.model import Report
+from auditor.errors import UsageError
+from auditor.formats import as_csv, as_html, as_json, writer_for
+from auditor.formats.as_csv import harmless
+from auditor.reference import report_schema
+
+
+def mixed_estate() -> Report:
+    """Audit an estate with a pass, a fail, an unknown and a gap."""
+    built = estate().vault().vault("local", "LocallyRedundant").policy().vm("web").item("web").vm("db", osProfile=None)
+    return built.audit().report
+
+
+def written(module: object, report: Report) -> bytes:
+    file = io.BytesIO()
+    module.write(report, file)  # type: ignore[attr-defined]
+    return file.getvalue()
+
+
+def test_report_json_follows_its_published_schema() -> None:
+    value = json.loads(written(as_json, mixed_estate()))
+    schema = report_schema()
+    Draft202012Validator.check_schema(schema)
+    assert list(Draft202012Validator(schema).iter_errors(value)) == []
+    value["findings"][0]["outcome"] = "maybe"
+    value["unheard_of"] = 1
+    assert len(list(Draft202012Validator(schema).iter_errors(value))) == 2
+
+
+def test_report_json_reads_back_as_the_same_report() -> None:
+    report = mixed_estate()
+    assert msgspec.json.decode(written(as_json, report), type=Report) == report
+
+
+def test_the_content_hash_tells_an_edited_report() -> None:
+    report = mixed_estate()
+    assert content_sha256(report) == report.content_sha256
+    edited = msgspec.structs.replace(report, as_of="2027-01-01T00:00:00Z")
+    assert content_sha256(edited) != report.content_sha256
+
+
+def test_every_resource_of_a_rules_kind_has_exactly_one_letter() -> None:
+    report = mixed_estate()
+    for rule in report.rules:
+        judged = [resource for resource in report.resources if resource.kind == rule.resource]
+        letters = report.outcomes[rule.id]
+        assert len(letters) == len(judged)
+        counts = rule.counts
+        assert [letters.count(letter) for letter in "pfun"] == [
+            counts.passed,
+            counts.fail,
+            counts.unknown,
+            counts.not_applicable,
+        ]
+
+
+def test_findings_are_every_fail_and_unknown_worst_first() -> None:
+    report = mixed_estate()
+    bad = sum(rule.counts.fail + rule.counts.unknown for rule in report.rules)
+    assert len(report.findings) == bad > 1
+    order = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+    ranks = [(order[finding.severity], finding.outcome != "fail") for finding in report.findings]
+    assert ranks == sorted(ranks)
+    assert len({finding.fingerprint for finding in report.findings}) == bad
+
+
+def test_evidence_says_the_value_the_source_what_was_expected_or_why_it_is_not_known() -> None:
+    found = estate().vault("v", None).whole().audit().finding("vault-redundancy-matches-intent", "v")
+    evidence = {entry.field: entry for entry in found.evidence}
+    assert evidence["vault.intent"].value == "azure"
+    assert evidence["vault.intent"].source == "--primary-endpoint"
+    assert evidence["vault.redundancy"].value is None
+    assert "backupstorageconfig" in evidence["vault.redundancy"].reason
+    assert "GeoRedundant, ReadAccessGeoZoneRedundant (parameter accept_geo)" in evidence["vault.redundancy"].expected
+
+
+def test_expected_names_the_alternative_that_was_meant() -> None:
+    found = estate().vault("v", "LocallyRedundant").whole().audit().finding("vault-redundancy-matches-intent", "v")
+    assert found.expected.startswith("vault.intent = azure and vault.redundancy in GeoRedundant")
+    assert found.observed == "vault.intent = azure, vault.redundancy = LocallyRedundant"
+
+
+def test_the_page_shows_verdict_findings_and_gaps_and_loads_nothing() -> None:
+    page = written(as_html, mixed_estate()).decode()
+    assert "Not compliant" in page
+    assert "Not backed up: there is no backup item for this VM." in page
+    assert "no backup jobs in the export" in html.unescape(page)
+    assert not re.search(r'(src|href)="(?!#)', page)
+    assert "<script" not in page
+    assert re.search(r"style-src 'sha256-[A-Za-z0-9+/]{43}='", page)
+
+
+@given(st.text(max_size=40))
+def test_no_text_becomes_a_formula_or_breaks_a_row(text: str) -> None:
+    cell = harmless(text)
+    assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+    file = io.StringIO(newline="")
+    csv.writer(file).writerow([cell, "end"])
+    file.seek(0)
+    assert list(csv.reader(file)) == [[cell, "end"]]
+
+
+@settings(max_examples=25)
+@given(st.text(alphabet=st.characters(), min_size=1, max_size=30))
+def test_any_name_is_inert_in_every_report(name: str) -> None:
+    resource = estate().vm("x").resources[0] | {"name": name, "tags": {name: name}}
+    files: dict[str, str | bytes] = {
+        "e.json": json.dumps({"value": [resource]}),
+        "name.txt": name.encode("utf-8", "replace"),
+    }
+    report = audit_files(files, complete=["protected_items"]).report
+    page = written(as_html, report).decode()
+    assert len(re.findall(r"<article", page)) == len(report.findings) + len(report.rules)
+    for line in (page, written(as_csv, report).decode("utf-8-sig")):
+        assert not set(line) & set("\x1b\u202e\u200b\u0000\ud800\ufffe")
+    json.loads(written(as_json, report))
+
+
+@pytest.mark.parametrize(
+    ("output", "module", "path"),
+    [
+        ("r.json", "as_json", "r.json"),
+        ("a.b.csv", "as_csv", "a.b.csv"),
+        ("R.HTML", "as_html", "R.HTML"),
+        ("html:r.txt", "as_html", "r.txt"),
+        ("-", "as_json", "-"),
+    ],
+)
+def test_the_suffix_or_the_prefix_tells_the_format(output: str, module: str, path: str) -> None:
+    writer, found = writer_for(output)
+    assert (writer.__name__, found) == (f"auditor.formats.{module}", path)  # type: ignore[attr-defined]
+
+
+def test_an_unknown_suffix_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"report\.pdf") as error:
+        writer_for("report.pdf")
+    assert "json, csv, html" in error.value.hint
