@@ -54,7 +54,8 @@ bench: $(READY) ## Print benchmark figures as JSON
 	$(BIN)/python bench/bench_audit.py
 
 constraints: $(READY) ## Pin newer versions of what the package and its checks need
-	$(BIN)/python bench/pin.py
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o constraints.txt pyproject.toml
 
 clean: ## Remove what was made here
 	rm -rf .venv out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,14 +1,16 @@
 """Writes a synthetic estate as raw exports: ``python bench/synthetic.py FOLDER VMS``.
 
-Proportions as in real tenants: 85 % of the VMs have a backup item, a policy for every 50 VMs, a vault for every 200; ids
-are long and come in several spellings. Equal numbers give equal bytes.
+Proportions as in real tenants: 85 % of the VMs have a backup item, a policy for every 50 VMs, a vault for every 200;
+ids are long and come in several spellings. Equal numbers give equal bytes.
 """
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Json = dict[str, Any]
 VMS_A_POLICY = 50
@@ -64,7 +66,7 @@ def vm(number: int) -> Json:
                     "managedDisk": {"id": f"{group(number)}/providers/Microsoft.Compute/disks/os-{number}"},
                 },
                 "dataDisks": [
-                    {"lun": lun, "createOption": "Attach", "managedDisk": {"id": f"{group(number)}/disks/{number}-{lun}"}}
+                    {"lun": lun, "managedDisk": {"id": f"{group(number)}/disks/{number}-{lun}"}}
                     for lun in range(number % 4)
                 ],
             },
@@ -105,8 +107,9 @@ def item(number: int) -> Json:
     container = f"iaasvmcontainerv2;rg-workload-production-westeurope-{number // 20:05d};vm-app-production-{number:07d}"
     vault = vault_id(number).replace("/subscriptions/", "/Subscriptions/")
     state = STATES[number % len(STATES)]
+    containers = f"{vault}/backupFabrics/Azure/protectionContainers"
     return {
-        "id": f"{vault}/backupFabrics/Azure/protectionContainers/IaasVMContainer;{container}/protectedItems/VM;{container}",
+        "id": f"{containers}/IaasVMContainer;{container}/protectedItems/VM;{container}",
         "name": f"VM;{container}",
         "type": "Microsoft.RecoveryServices/vaults/backupFabrics/protectionContainers/protectedItems",
         "properties": {
@@ -173,7 +176,7 @@ def write(folder: Path, vms: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     kinds: dict[str, Iterator[Json]] = {
         "vms": (vm(number) for number in range(vms)),
-        "items": (item(number) for number in range(vms) if number % 20 < 17),  # noqa: PLR2004 -- 85 %
+        "items": (item(number) for number in range(vms) if number % 20 < 17),
         "policies": (policy(number) for number in range(0, vms, VMS_A_POLICY)),
         "vaults": (vault(number) for number in range(0, vms, VMS_A_VAULT)),
     }
