@@ -1,4 +1,4 @@
-"""What the documentation claims is true: commands run, outputs are real, links lead somewhere, examples are accepted."""
+"""What the documentation claims is true: outputs are real, links lead somewhere, examples are accepted."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ def test_the_readme_shows_what_its_command_prints() -> None:
     result = subprocess.run([AUDITOR, *words[1:]], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     printed = result.stdout.splitlines()
-    positions = [printed.index(line) for line in shown]
+    positions = [printed.index(line) for line in shown if line]
     assert positions == sorted(positions)
 
 
@@ -52,7 +52,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         known |= set(re.findall(r"--?[a-z][a-z-]*", text))
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if line.startswith(("auditor ", "$ auditor ")):
+            if re.match(r"(\$ )?auditor (audit|explain|rules) ", line):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
 
