@@ -365,7 +365,8 @@ def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
         "SELECT coalesce(subscription_id, ''), count(*), min(id) FROM protected_items"
         " WHERE vm_id IS NULL AND coalesce(management_type_key, 'azureiaasvm') = 'azureiaasvm'"
         " AND coalesce(arm_type_key, '') NOT LIKE '%/replicationprotecteditems' AND NOT coalesce(soft_deleted, FALSE)"
-        " AND coalesce(protection_state, '') <> 'ProtectionStopped' GROUP BY 1 ORDER BY 1",
+        " AND coalesce(protection_state, '') <> 'ProtectionStopped'"
+        " AND coalesce(current_protection_state, '') NOT IN ('ProtectionStopped', 'SoftDeleted') GROUP BY 1 ORDER BY 1",
     ).fetchall()
     return [
         Gap(

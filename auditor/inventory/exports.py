@@ -197,6 +197,7 @@ class _Reader:
         if not isinstance(resource, dict):
             self._unreadable(EVERY_TABLE, name, "is not an object")
             return None
+        resource = _as_arm_spells(resource)
         arm_id, arm_type = _identity(resource)
         if arm_type is None:
             self._unreadable(EVERY_TABLE, name, "has no type and no id that tells it")
@@ -315,7 +316,16 @@ def _from_columns(table: dict[str, Json]) -> list[Json] | None:
 
 
 def _is_resource(entry: dict[str, Json]) -> bool:
+    entry = _as_arm_spells(entry)
     return isinstance(entry.get("id"), str) or isinstance(entry.get("type"), str)
+
+
+def _as_arm_spells(resource: dict[str, Json]) -> dict[str, Json]:
+    """Return a resource as ARM spells its keys where PowerShell has spelled them (``Get-AzResource``)."""
+    if "id" in resource or not ("ResourceId" in resource or "Id" in resource):
+        return resource
+    spelled = {name[:1].lower() + name[1:]: value for name, value in resource.items()}
+    return {"id": spelled.pop("resourceId", None), "type": spelled.pop("resourceType", None), **spelled}
 
 
 def _identity(resource: dict[str, Json]) -> tuple[str | None, str | None]:
