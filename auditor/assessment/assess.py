@@ -27,7 +27,7 @@ from auditor.assessment.model import (
 )
 from auditor.assessment.question import Question
 from auditor.estate.database import Estate, open_estate
-from auditor.estate.fields import FIELDS, KIND_NAMES, Subject
+from auditor.estate.fields import FIELDS, KIND_NAMES
 from auditor.gate import Counts, Gate, decide
 from auditor.inventory.model import Inventory
 from auditor.ruleset.model import SEVERITIES, BoundRule, tags_of
@@ -186,14 +186,8 @@ def _rule_info(bound: BoundRule, counts: Counts) -> RuleInfo:
 
 
 def _kinds(coverage: Coverage) -> str:
-    words = [
-        f"{kind.found:,} {KIND_NAMES[_subject(kind.kind)][kind.found != 1]}" for kind in coverage.kinds if kind.found
-    ]
+    words = [f"{kind.found:,} {KIND_NAMES[kind.kind][kind.found != 1]}" for kind in coverage.kinds if kind.found]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "no resources"
-
-
-def _subject(kind: str) -> Subject:
-    return next(subject for subject in KIND_NAMES if subject == kind)
 
 
 def _summary(

@@ -78,7 +78,7 @@ class TableCoverage(_Part, frozen=True):
 class KindCoverage(_Part, frozen=True):
     """How many resources of one kind were found, judged and left out."""
 
-    kind: str
+    kind: Literal["vm", "item", "policy", "vault"]
     found: int
     judged: int
     out_of_scope: int

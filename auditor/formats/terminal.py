@@ -49,14 +49,12 @@ def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
 def _coverage(report: Report) -> Iterator[Text]:
     parts = []
     for kind in report.coverage.kinds:
-        words = KIND_NAMES[kind.kind][kind.found != 1]  # type: ignore[index]  # one of the subjects
+        words = KIND_NAMES[kind.kind][kind.found != 1]
         out = f", {kind.out_of_scope:,} out of scope" if kind.out_of_scope else ""
         parts.append(f"{kind.found:,} {words} ({kind.judged:,} judged{out})")
     yield Text(f"Looked at  {' · '.join(parts) or 'nothing'}")
-    files = len(report.inventory.sources)
-    read = (
-        f"{files:,} file{'' if files == 1 else 's'}, {sum(source.rows for source in report.inventory.sources):,} rows"
-    )
+    files, rows = len(report.inventory.sources), sum(source.rows for source in report.inventory.sources)
+    read = f"{files:,} file{'' if files == 1 else 's'}, {rows:,} row{'' if rows == 1 else 's'}"
     yield Text(f"Inventory  {read}, {'as of ' + report.as_of if report.as_of else 'of unknown time'}")
     if report.coverage.declared_agents:
         yield Text(
