@@ -12,6 +12,7 @@ from auditor.errors import UsageError
 
 def check_writable(path: Path) -> None:
     """Raise ``UsageError`` now rather than after the work, when ``path`` could not be written."""
+    path = path.resolve()
     folder = path.parent
     if path.is_dir():
         message = f"cannot write {path}: it is a folder"
@@ -19,6 +20,8 @@ def check_writable(path: Path) -> None:
     if not folder.is_dir():
         message = f"cannot write {path}: there is no folder {folder}"
         raise UsageError(message, f"Make it first: mkdir -p {folder}")
+    if path.exists() and not path.is_file():
+        return  # a device or a pipe is written into
     try:
         # Asking for permission bits would not see a read-only or full file system; a file tells.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
@@ -32,11 +35,18 @@ def check_writable(path: Path) -> None:
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the place of ``path`` only when the block ends well.
 
+    A link is followed; a device or a pipe is written into.
+
     Raises:
         UsageError: the file cannot be written (no space, no permission).
     """
+    path = path.resolve()
     temporary: Path | None = None
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+            return
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:

@@ -5,6 +5,7 @@ text, and so is a date), a key stands once, and there are no aliases, tags or se
 depends on a rule that its author does not know.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 40
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -71,12 +72,19 @@ def read_yaml(path: Path | Traversable, shown: str = "") -> Document:
         InputErrors: it is not YAML, or uses what is not allowed here.
     """
     shown = shown or str(path)
+    return parse_yaml(read_bytes(path, shown), shown)
+
+
+def read_bytes(path: Path | Traversable, shown: str) -> bytes:
+    """Read a file that was named.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        message = f"cannot read {shown}: {error.strerror}"
-        raise UsageError(message, "Check the path.") from error
-    return parse_yaml(data, shown)
+        raise UsageError(f"cannot read {shown}: {error.strerror}", "Check the path.") from error
 
 
 def parse_yaml(data: bytes, shown: str) -> Document:
@@ -128,13 +136,9 @@ class _Reader:
 
     def node(self, event: yaml.Event, events: Iterator[yaml.Event], steps: Steps) -> Value:
         self.places.setdefault(steps, self.place(event))
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise self.refuse(event, "an anchor or alias", "Write the value out where it is needed.")
+        self.plain(event)
         if len(steps) > MAX_DEPTH:
             raise self.refuse(event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")
-        tag = getattr(event, "tag", None)
-        if tag is not None and tag != "!":
-            raise self.refuse(event, f"the tag {tag}", "Write the plain value.")
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -144,6 +148,7 @@ class _Reader:
             return items
         entries: dict[str, Value] = {}
         while not isinstance(child := next(events), yaml.MappingEndEvent):
+            self.plain(child)
             if not isinstance(child, yaml.ScalarEvent):
                 raise self.refuse(child, "a key that is not text", "Use a word as key.")
             key = child.value
@@ -154,6 +159,14 @@ class _Reader:
             self.places[(*steps, key)] = self.place(child)
             entries[key] = self.node(next(events), events, (*steps, key))
         return entries
+
+    def plain(self, event: yaml.Event) -> None:
+        """Refuse what would make a node mean something else than it says."""
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise self.refuse(event, "an anchor or alias", "Write the value out where it is needed.")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise self.refuse(event, f"the tag {tag}", "Write the plain value.")
 
     def place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
@@ -175,4 +188,4 @@ def _scalar(event: yaml.ScalarEvent) -> Value:
         return False
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
+    return float(text) if _NUMBER.fullmatch(text) and math.isfinite(float(text)) else text

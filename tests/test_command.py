@@ -331,7 +331,7 @@ def test_help_and_rules_list_load_nothing_heavy() -> None:
     for arguments in (["--help"], ["rules", "list"]):
         script = (
             f"import sys; sys.argv = ['auditor', *{arguments!r}]\n"
-            "from auditor.cli.app import _run\n_run()\n"
+            "from auditor.cli.app import app\napp(standalone_mode=False)\n"
             "heavy = sorted({name.partition('.')[0] for name in sys.modules} & {'azure', 'duckdb', 'jinja2'})\n"
             "assert not heavy, heavy"
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from auditor import __version__
 from auditor.assessment.coverage import causes_that_matter, coverage_of
-from auditor.assessment.engine import Matrix, judge
+from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.model import (
     Coverage,
@@ -114,7 +114,7 @@ def content_sha256(report: Report) -> str:
 def _counts(estate: Estate, matrix: Matrix) -> dict[str, Counts]:
     """Count each rule's letters in one pass."""
     columns = ", ".join(
-        f"count(*) FILTER (\"{rule.id}\" = '{letter}')" for rule in matrix.rules for letter in ("p", "f", "u", "n")
+        f"count(*) FILTER ({column(rule.id)} = '{letter}')" for rule in matrix.rules for letter in ("p", "f", "u", "n")
     )
     (row,) = estate.query(f"SELECT {columns} FROM {matrix.table}")
     groups = [row[index : index + 4] for index in range(0, len(row), 4)]
@@ -125,7 +125,7 @@ def _counts(estate: Estate, matrix: Matrix) -> dict[str, Counts]:
 
 
 def _outcomes(estate: Estate, matrix: Matrix) -> list[tuple[str, str]]:
-    columns = ", ".join(f"coalesce(string_agg(\"{rule.id}\", '' ORDER BY key), '')" for rule in matrix.rules)
+    columns = ", ".join(f"coalesce(string_agg({column(rule.id)}, '' ORDER BY key), '')" for rule in matrix.rules)
     (row,) = estate.query(f"SELECT {columns} FROM {matrix.table}")
     return [(rule.id, letters) for rule, letters in zip(matrix.rules, row, strict=True)]
 

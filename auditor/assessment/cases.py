@@ -274,6 +274,8 @@ def _row(relation: str, given: Mapping[str, Any], tags: Sequence[TagName]) -> di
         for extra in (field.reason, field.source):
             if extra:
                 row.setdefault(extra, ("VARCHAR", None))
+        if field.open:
+            row[field.open] = ("BOOLEAN", False)
         if field.type == "bounded":
             low, high = value or (None, None)
             kind = "BIGINT" if isinstance(low, int) and isinstance(high, int) else "DOUBLE"

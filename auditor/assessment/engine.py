@@ -10,6 +10,12 @@ from auditor.errors import AuditorError
 from auditor.estate.fields import FROM, SUBJECTS, Subject
 from auditor.ruleset.model import BoundRule, Exclusion
 
+
+def column(rule_id: str) -> str:
+    """Return the column of a rule in the table of verdicts, quoted; no id can be the name of another column."""
+    return f'"rule {rule_id}"'
+
+
 OUTCOMES = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
 
 
@@ -18,7 +24,7 @@ class Matrix:
     """The verdicts of one kind of subject: a DuckDB table ``verdicts_KIND``.
 
     Columns: ``key``, ``excluded`` (the number of the exclusion that keeps the resource out, or null), and a letter for
-    each rule, in a column of the rule's id. Rows are in the order of the keys.
+    each rule (see ``column``). Rows are in the order of the keys.
     """
 
     subject: Subject
@@ -80,7 +86,7 @@ def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], cont
         require = compile_condition(rule.require, context)
         inner += [f"{applies.text} AS a{number}", f"{require.text} AS r{number}"]
         values += [*applies.values, *require.values]
-        outer.append(outcome_sql(f"a{number}", f"r{number}") + f' AS "{rule.id}"')
+        outer.append(outcome_sql(f"a{number}", f"r{number}") + f" AS {column(rule.id)}")
     text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY key"
     return Sql(text, tuple(values))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.assessment.engine import OUTCOMES, Matrix
+from auditor.assessment.engine import OUTCOMES, Matrix, column
 from auditor.assessment.model import Cell, Evidence, Finding
 from auditor.assessment.sql import Context, Sql, compile_condition, tag_sql, threshold, value_sql
 from auditor.estate.database import Estate
@@ -49,7 +49,7 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
     subject, connection = matrix.subject, estate.connection
     context = Context(subject, estate.now, whole_tables(estate))
     if keys is None:
-        wanted = " OR ".join(f"\"{rule.id}\" IN ('f', 'u')" for rule in matrix.rules)
+        wanted = " OR ".join(f"{column(rule.id)} IN ('f', 'u')" for rule in matrix.rules)
         chosen, values = f"SELECT key FROM {matrix.table} WHERE {wanted}", []
     else:
         chosen, values = f"SELECT key FROM {matrix.table} WHERE key IN (SELECT unnest(?))", [list(keys)]
@@ -63,9 +63,9 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
     for rule in matrix.rules:
         view = _View(rule, context)
         sql = view.select()
-        letters = "" if keys is not None else f"WHERE v.\"{rule.id}\" IN ('f', 'u')"
+        letters = "" if keys is not None else f"WHERE v.{column(rule.id)} IN ('f', 'u')"
         rows = connection.execute(
-            f'SELECT v."{rule.id}", v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown'
+            f"SELECT v.{column(rule.id)}, v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown"
             f" JOIN {matrix.table} v ON v.key = {subject}.key {letters} ORDER BY {subject}.key",
             sql.values,
         ).fetchall()
@@ -169,6 +169,9 @@ class _View:
             low = high = self._column(exists.text)
         elif field.type == "bounded":
             low, high = (self._column(f'{relation}."{field.column}_{end}"') for end in ("min", "max"))
+        elif field.open:
+            low = self._column(value_sql(field))
+            high = self._column(f'CASE WHEN NOT {relation}."{field.open}" THEN {value_sql(field)} END')
         else:
             low = high = self._column(value_sql(field))
         source = self._column(f"{relation}.{field.source or 'source'}")

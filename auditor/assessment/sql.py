@@ -70,7 +70,7 @@ def threshold(right: Age, now: int | None) -> int | None:
     amount = right.amount.value
     if now is None or not isinstance(amount, int | float):
         return None
-    return max(NEVER + 1, now - int(amount * right.unit * _HOUR))
+    return int(min(now, max(NEVER + 1, now - amount * right.unit * _HOUR)))
 
 
 def _join(parts: Sequence[Sql], word: str, empty: str) -> Sql:
@@ -90,13 +90,17 @@ def _leaf(leaf: Compare, context: Context) -> Sql:
         if field.type == "bounded":
             return _bounded(field, leaf.word, leaf.right)
         if field.type == "time":
-            return _time(value_sql(field), leaf, context)
-        return _known_absent(_compare(_key(field), field.type, leaf, field), _absent(field))
+            compared = _time(value_sql(field), leaf, context)
+            return _open_ended(compared, field, leaf.word) if field.open else compared
+        compared = _known_absent(_compare(_key(field), field.type, leaf, field), _absent(field))
+        return _known_absent(compared, _absent(leaf.right.field)) if isinstance(leaf.right, FieldRef) else compared
     if isinstance(left, TagRef):
         absent = f"{left.relation}.tags_read AND NOT coalesce({left.relation}.{left.tag.column}_here, FALSE)"
         return _known_absent(_compare(Sql(f"{tag_sql(left)}_key"), "text", leaf, None), absent)
     assert isinstance(left, Constant)
     value = left.value
+    if value is None:  # a parameter that is not set
+        return Sql("CAST(NULL AS BOOLEAN)")
     if isinstance(value, str):
         return _compare(Sql("CAST(? AS VARCHAR)", (fold(value),)), "text", leaf, None)
     if isinstance(value, bool):
@@ -144,6 +148,10 @@ def _relation_exists(relation: str, context: Context) -> str:
         return "TRUE"
     if relation == "item":
         return "item.here"
+    if relation == "scale_set":
+        none = "vm.scale_set_id IS NULL AND NOT is_bad(vm.bad, 'scale_set_id')"
+        gone = " WHEN vm.scale_set_id IS NOT NULL THEN FALSE" if TABLE_OF[relation] in context.whole else ""
+        return f"CASE WHEN scale_set.key IS NOT NULL THEN TRUE WHEN {none} THEN FALSE{gone} END"
     missing = [f"WHEN {relation}.key IS NOT NULL THEN TRUE"]
     if context.subject == "vm" and relation in ("policy", "vault"):
         missing.append("WHEN NOT item.here THEN FALSE")
@@ -174,10 +182,10 @@ def _compare(left: Sql, kind: str, leaf: Compare, field: Field | None) -> Sql:
             return Sql(f"CASE WHEN {left.text} IS NOT NULL THEN FALSE END", left.values)
         marks = ", ".join("?" for _ in items)
         return Sql(f"({left.text} IN ({marks}))", (*left.values, *items))
-    compared = _comparable(value, kind, field)
     if word in ("like", "contains", "startsWith", "endsWith"):
-        pattern = None if compared is None else like_pattern(word, str(compared))
+        pattern = like_pattern(word, fold(value)) if isinstance(value, str) else None
         return Sql(f"({left.text} LIKE CAST(? AS VARCHAR) ESCAPE '!')", (*left.values, pattern))
+    compared = _comparable(value, kind, field)
     sign = "=" if word == "equals" else _ORDER[word]
     cast = {"number": "DOUBLE", "boolean": "BOOLEAN"}.get(kind, "VARCHAR")
     return Sql(f"({left.text} {sign} CAST(? AS {cast}))", (*left.values, compared))
@@ -225,6 +233,13 @@ def _bounded(field: Field, word: Word, right: Right) -> Sql:
     limit = f"{sign} CAST(? AS DOUBLE)"
     text = f"CASE WHEN {sure} {limit} THEN TRUE WHEN NOT ({possible} {limit}) THEN FALSE END"
     return Sql(text, (right.value, right.value))
+
+
+def _open_ended(leaf: Sql, field: Field, word: Word) -> Sql:
+    """Compare a time that may be later than is known: it is surely later than what it is known to be later than."""
+    sure = "WHEN leaf THEN TRUE" if word in ("greater", "greaterOrEquals") else "WHEN NOT leaf THEN FALSE"
+    closed = f'NOT coalesce({field.relation}."{field.open}", FALSE)'
+    return Sql(f"CASE {sure} WHEN {closed} THEN leaf END".replace("leaf", leaf.text), leaf.values * 2)
 
 
 def _time(left: str, leaf: Compare, context: Context) -> Sql:

@@ -1,11 +1,12 @@
 """The command ``auditor``: its subcommands, and the one place where errors become lines and exit codes."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +15,15 @@ from auditor.cli import audit, explain, rules
 from auditor.errors import AuditorError, ExitCode, InputErrors
 from auditor.text import visible
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 MOST_FAULTS = 50
 
 app = typer.Typer(
     name="auditor",
     help="Audit the backup of Azure VMs: rules in YAML, verdicts with evidence, exit codes for pipelines.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -37,32 +41,68 @@ def _version(*, asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 -- it acts in its callback
         bool,
         typer.Option(
             "--version", callback=lambda value: _version(asked=value), is_eager=True, help="Show the version."
         ),
     ] = False,
 ) -> None:
-    """Audit the backup of Azure VMs."""
+    """Audit the backup of Azure VMs: rules in YAML, verdicts with evidence, exit codes for pipelines."""
+    rules.help_if_nothing_asked(context)
+
+
+class _Interrupts:
+    """Remembers an interrupt: what is interrupted does not always say so (a database query raises its own error)."""
+
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGINT, self._take)
+        signal.signal(signal.SIGTERM, self._take)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
+class _Stdout(io.FileIO):
+    """Standard output that takes no offence when its reader goes away, as ``| head`` does."""
+
+    def write(self, data: "Buffer", /) -> int:
+        """Write, or drop what nobody reads."""
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            return len(memoryview(data))
 
 
 def main() -> None:
     """Run the command and exit with its documented code; no error ever shows a traceback."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_run())
+    interrupts = _Interrupts()
+    if sys.stdout is None:  # closed by the caller: what is opened next would take its number
+        _complain("standard output is closed", "Send it to /dev/null instead.")
+        sys.exit(ExitCode.USAGE)
+    # Names come in every script, terminals do not: what one cannot show is written as an escape.
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Stdout(sys.stdout.fileno(), "wb", closefd=False)),
+        encoding=sys.stdout.encoding,
+        errors="backslashreplace",
+        line_buffering=sys.stdout.isatty(),
+    )
+    code = _run(interrupts)
+    with contextlib.suppress(OSError):
+        sys.stdout.close()
+    sys.exit(code)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _run() -> int:
+def _run(interrupts: _Interrupts) -> int:
     # typer does not export click's base class of "the command line is wrong", only this child of it.
     wrong_command_line: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except InputErrors as error:
         for fault in error.faults[:MOST_FAULTS]:
             _complain(str(fault), fault.hint)
@@ -73,25 +113,31 @@ def _run() -> int:
         _complain(error.message, error.hint)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted", "Nothing was half written.")
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does; what Python flushes at exit must not complain again.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        return _interrupted()
     except wrong_command_line as error:
         _complain(getattr(error, "message", "") or "the command line is not complete", "See auditor --help.")
         return ExitCode.USAGE
     except Exception as error:
+        if interrupts.came:
+            return _interrupted()
+        if isinstance(error, OSError):
+            _complain(
+                f"cannot go on: {error.strerror or error}", "Check the space and permissions of the disk, and TMPDIR."
+            )
+            return ExitCode.USAGE
         if os.environ.get("AUDITOR_DEBUG"):
             raise
-        _complain(
-            f"internal error: {type(error).__name__}: {error}".splitlines()[0],
-            "Please report it; AUDITOR_DEBUG=1 shows where.",
-        )
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        _complain(f"internal error: {what}", "Please report it; AUDITOR_DEBUG=1 shows where.")
         return ExitCode.INTERNAL
+    if code == ExitCode.INTERRUPTED:
+        return _interrupted()
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _interrupted() -> int:
+    _complain("interrupted", "Nothing was half written.")
+    return ExitCode.INTERRUPTED
 
 
 def _complain(message: str, hint: str) -> None:

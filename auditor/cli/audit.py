@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli import options
-from auditor.cli.question import Flags, Settings, settle
+from auditor.cli.question import DEFAULT_CONFIG, Flags, Settings, settle
 from auditor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,44 +53,49 @@ def audit(
     from auditor.formats import writer_for
 
     writers = [writer_for(name) for name in outputs]
-    _check_outputs([path for _, path in writers])
+    _check_outputs([path for _, path in writers], [*inventory, *map(str, rules), str(config or DEFAULT_CONFIG)])
     with assessed(inventory, settings, primary_endpoint) as assessment:
         report = assessment.report
-        from auditor.atomic_file import atomic_file
+    from auditor.atomic_file import atomic_file
 
-        for writer, path in writers:
-            if path == "-":
-                writer.write(report, sys.stdout.buffer)
-                sys.stdout.buffer.flush()
-            else:
-                with atomic_file(Path(path)) as file:
-                    writer.write(report, file)
-        from rich.console import Console
+    for writer, path in writers:
+        if path != "-":
+            with atomic_file(Path(path)) as file:
+                writer.write(report, file)
+    from rich.console import Console
 
-        from auditor.formats.terminal import print_summary
+    from auditor.formats.terminal import print_summary
 
-        console = Console(stderr=any(path == "-" for _, path in writers), highlight=False, markup=False, emoji=False)
-        print_summary(report, console, [path for _, path in writers if path != "-"])
+    console = Console(stderr=any(path == "-" for _, path in writers), highlight=False, markup=False, emoji=False)
+    print_summary(report, console, [path for _, path in writers if path != "-"])
+    for writer, path in writers:
+        if path == "-":
+            sys.stdout.flush()
+            writer.write(report, sys.stdout.buffer)
     raise typer.Exit(report.summary.gate.exit_code)
 
 
-def _check_outputs(paths: list[str]) -> None:
-    """Complain before the work about what could not be written after it."""
+def _check_outputs(paths: list[str], inputs: list[str]) -> None:
+    """Complain before the work about what could not be written after it, or would overwrite what is read."""
     from auditor.atomic_file import check_writable
 
+    read = {Path(name).resolve() for name in inputs if name}
     seen = set()
     for path in paths:
-        if path in seen:
+        real = "-" if path == "-" else Path(path).resolve()
+        if real in seen:
             raise UsageError(f"-o {path} is given twice", "Write each report to a file of its own.")
-        seen.add(path)
+        seen.add(real)
+        if real in read:
+            raise UsageError(f"-o {path} would overwrite what is read", "Choose another file.")
         if path != "-":
             check_writable(Path(path))
 
 
 @contextmanager
-def assessed(inventory: list[Path], settings: Settings, primary_endpoint: str | None) -> "Iterator[Assessment]":
+def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | None) -> "Iterator[Assessment]":
     """Yield the assessment of exports; its database and files live as long as the block."""
-    if not inventory:
+    if not all(inventory) or not inventory:
         raise UsageError("no inventory", "Give exported JSON with --inventory PATH (a file or a folder).")
     from auditor.assessment.assess import assess
     from auditor.assessment.question import Question
@@ -98,7 +103,7 @@ def assessed(inventory: list[Path], settings: Settings, primary_endpoint: str | 
 
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
-        facts = read_exports(inventory, folder, settings.complete)
+        facts = read_exports([Path(name) for name in inventory], folder, settings.complete)
         question = Question(
             rules=settings.rules,
             exclusions=settings.exclusions,

@@ -8,7 +8,7 @@ from auditor.cli import options
 from auditor.cli.audit import assessed
 from auditor.cli.question import Flags, settle
 from auditor.errors import ExitCode, UsageError
-from auditor.text import fold, visible
+from auditor.text import fold, visible, without_surrogates
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +56,7 @@ def explain(
 
 def _find(assessment: "Assessment", resource: str) -> tuple[str, str]:
     """Return the kind and key of the resource meant, by id or else by name."""
-    key = fold(resource.strip().rstrip("/"))
+    key = fold(without_surrogates(resource).strip().rstrip("/"))
     union = " UNION ALL ".join(
         f"SELECT '{kind}' AS kind, key, id, name_key FROM {kind}" for kind in ("vm", "vault", "policy", "item")
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Inventory = Annotated[
-    list[Path],
+    list[str],
     typer.Option("--inventory", help="Exported JSON: a file, or a folder of files. May be repeated."),
 ]
 ConfigFile = Annotated[

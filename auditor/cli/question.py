@@ -1,6 +1,6 @@
 """Flags and configuration -> the question to assess: flag before config before default."""
 
-import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from auditor.timestamps import parse_time
 from auditor.yaml_source import Document, did_you_mean, parse_yaml, read_yaml
 
 T = TypeVar("T", bound=str)
+EARLIEST, LATEST = parse_time("2000-01-01T00:00:00Z") or 0, parse_time("9000-01-01T00:00:00Z") or 0
 DEFAULT_CONFIG = Path("auditor.yaml")
 THRESHOLDS: tuple[Threshold, ...] = get_args(Threshold)
 TABLES: tuple[TableName, ...] = get_args(TableName)
@@ -101,11 +102,10 @@ def settle(flags: Flags) -> Settings:
 def _config(flags: Flags) -> tuple[Config, Document, str | None]:
     path = flags.config
     if path is None:
-        if not DEFAULT_CONFIG.is_file():
+        if not os.path.lexists(DEFAULT_CONFIG):  # a folder or a dangling link of that name is told, not passed over
             return Config(), NO_DOCUMENT, None
         path = DEFAULT_CONFIG
-    config, document = load_config(path)
-    return config, document, hashlib.sha256(path.read_bytes()).hexdigest()
+    return load_config(path)
 
 
 def _bundled_exclusions() -> list[Exclusion]:
@@ -168,12 +168,14 @@ def _as_of(text: str | None) -> int | None:
     if text is None:
         return None
     when = parse_time(text)
-    if when is None:
+    if when is None or not EARLIEST <= when <= LATEST:
         raise UsageError(f"--as-of {text} is not a time with a zone", "Write it as 2026-01-31T06:00:00Z.")
     return when
 
 
 def _split(values: Sequence[str]) -> list[str]:
+    if values and not any(name.strip(" ,") for name in values):
+        raise UsageError("an empty name was given", "Leave the flag out, or name something: is a variable not set?")
     return [name.strip() for value in values for name in value.split(",") if name.strip()]
 
 

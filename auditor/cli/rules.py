@@ -16,7 +16,7 @@ from auditor.yaml_source import did_you_mean
 
 app = typer.Typer(
     help="Look at rules, check them, test them.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -25,6 +25,14 @@ RulesOption = Annotated[list[Path], typer.Option("--rules", help="Your own rules
 PathsArgument = Annotated[
     list[Path] | None, typer.Argument(help="Rule files or folders; the bundled rules if left out.")
 ]
+
+
+@app.callback()
+def help_if_nothing_asked(context: typer.Context) -> None:
+    """Look at rules, check them, test them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(ExitCode.USAGE)
 
 
 @app.command("list")

@@ -1,5 +1,6 @@
 """auditor.yaml: read, checked against its declared shape, errors with their place."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 
 from auditor.errors import Fault, InputErrors
-from auditor.yaml_source import Document, Steps, did_you_mean, read_yaml
+from auditor.yaml_source import Document, Steps, did_you_mean, parse_yaml, read_bytes
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low"]
 Threshold: TypeAlias = Literal["critical", "high", "medium", "low", "never"]
@@ -119,18 +120,19 @@ class Config(_Strict, frozen=True):
 NO_DOCUMENT = Document("(no configuration file)", {})
 
 
-def load_config(path: Path) -> tuple[Config, Document]:
+def load_config(path: Path) -> tuple[Config, Document, str]:
     """Read auditor.yaml.
 
     Returns:
-        The settings, and the document for the places of what stands in it.
+        The settings, the document for the places of what stands in it, and the SHA-256 of the file's bytes in hex.
 
     Raises:
         UsageError: the file cannot be read.
         InputErrors: it says something that is not allowed.
     """
-    document = read_yaml(path)
-    return convert_document(document, Config), document
+    data = read_bytes(path, str(path))
+    document = parse_yaml(data, str(path))
+    return convert_document(document, Config), document, hashlib.sha256(data).hexdigest()
 
 
 def convert_document(document: Document, shape: type[T]) -> T:

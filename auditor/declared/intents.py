@@ -7,6 +7,7 @@ redundant storage where it is not, and zone-redundant storage for availability w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from auditor.arm_id import parse_arm_id
 from auditor.declared.config import Intents
@@ -70,7 +71,8 @@ class IntentMap:
         """
         self.trust_tags = intents.trust_tags
         self.default = primary_endpoint or intents.default
-        self.default_source = "--primary-endpoint" if primary_endpoint else f"intents.default in {document.file}"
+        file = Path(document.file).name  # where the file lies must not change the report
+        self.default_source = "--primary-endpoint" if primary_endpoint else f"intents.default in {file}"
         self.scopes: dict[str, tuple[str, Place]] = {}
         faults = []
         for scope, intent in intents.scopes.items():
@@ -96,7 +98,7 @@ class IntentMap:
                 note = ""
                 if vault.tag is not None and vault.tag != intent:
                     note = f'The vault\'s tag {TAG} says "{visible(vault.tag)}".'
-                return DeclaredIntent(intent, f"scope {scope} in {place.file}:{place.line}", note)
+                return DeclaredIntent(intent, f"scope {scope} in {Path(place.file).name}:{place.line}", note)
         if self.by_management_group and vault.management_groups is None:
             reason = "the management groups above its subscription were not read, and the configuration names some"
             return DeclaredIntent(None, reason=reason)

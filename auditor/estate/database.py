@@ -106,17 +106,16 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         problems += loader.table(table, inventory.spool.get(table.name))
     wanted = {*tags, TagName("vault", TAG)}
     problems += loader.tags(inventory.tags, wanted)
-    gaps = sorted({*inventory.gaps, *_unattributed(connection)})
-    reach_all = vaults_anywhere or _crosses_subscriptions(connection)
-    loader.rows(
-        "unread",
-        {"relation": "VARCHAR", "subscription": "VARCHAR", "cause": "VARCHAR"},
-        _unread(gaps, reach_all=reach_all),
-    )
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
     loader.schedules()
     loader.intents(intents)
+    connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
     connection.execute((Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8"))
+    gaps = sorted({*inventory.gaps, *_unattributed(connection)})
+    reach_all = vaults_anywhere or _crosses_subscriptions(connection)
+    types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
+    loader.rows("unread_rows", types, _unread(gaps, reach_all=reach_all))
+    connection.execute("INSERT INTO unread SELECT * FROM unread_rows")
     # Nothing after this needs a file or the network; rules are other people's.
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return Estate(
@@ -286,12 +285,11 @@ class _Loader:
 def _merged(name: str, types: Mapping[str, str]) -> str:
     """Return the SQL that makes one cell of several; where they disagree it is not known."""
     match name:
-        case "id" | "vault_id":
+        case "id" | "name" | "subscription_id" | "resource_group_name" | "vault_id":
             return f"max({name})"  # of several spellings the one with the fewest capitals
-        case (
-            "name" | "name_key" | "subscription_id" | "resource_group_name" | "resource_group_name_key" | "vault_id_key"
-        ):
-            return f"arg_max({name}, id)"
+        case "name_key" | "resource_group_name_key" | "vault_id_key":
+            spelled = name.removesuffix("_key")
+            return f"arg_max(coalesce({name}, {spelled}), {spelled})"
         case "tags_read":
             return "bool_and(tags_read)"
         case "source":
@@ -362,11 +360,9 @@ def _management_groups(chain: str | None) -> list[str] | None:
 def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
     """Items that may protect a VM and do not say which: they leave a hole for any VM of their subscription."""
     rows = connection.execute(
-        "SELECT coalesce(subscription_id, ''), count(*), min(id) FROM protected_items"
-        " WHERE vm_id IS NULL AND coalesce(management_type_key, 'azureiaasvm') = 'azureiaasvm'"
-        " AND coalesce(arm_type_key, '') NOT LIKE '%/replicationprotecteditems' AND NOT coalesce(soft_deleted, FALSE)"
-        " AND coalesce(protection_state, '') <> 'ProtectionStopped'"
-        " AND coalesce(current_protection_state, '') NOT IN ('ProtectionStopped', 'SoftDeleted') GROUP BY 1 ORDER BY 1",
+        "SELECT coalesce(subscription_id, ''), count(*), min(id) FROM items WHERE vm_id IS NULL"
+        " AND coalesce(kind, 'vm') = 'vm' AND coalesce(state, '') NOT IN ('stopped', 'soft-deleted')"
+        " AND NOT coalesce(soft_deleted, FALSE) GROUP BY 1 ORDER BY 1",
     ).fetchall()
     return [
         Gap(
@@ -382,8 +378,8 @@ def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
 
 def _crosses_subscriptions(connection: duckdb.DuckDBPyConnection) -> bool:
     row = connection.execute(
-        "SELECT count(*) FROM protected_items WHERE split_part(vm_id_key, '/', 3) <> subscription_id"
-        " AND management_type_key = 'azureiaasvm'",
+        "SELECT count(*) FROM items WHERE kind = 'vm' AND vm_id_key IS NOT NULL"
+        " AND split_part(CAST(vm_id_key AS VARCHAR), '/', 3) <> subscription_id",
     ).fetchone()
     return row is not None and row[0] > 0
 
@@ -392,10 +388,13 @@ def _unread(gaps: Sequence[Gap], *, reach_all: bool) -> list[dict[str, str]]:
     """Spread gaps over (table, subscription): one row each, ``*`` for everywhere, ``''`` for rows that name none."""
     causes: dict[tuple[str, str], list[str]] = {}
     for gap in gaps:
-        for table in [table.name for table in TABLES] if gap.table == EVERY_TABLE else [gap.table]:
-            everywhere = not gap.scope or (table == "protected_items" and reach_all)
-            for scope in ["*"] if everywhere else [gap.scope, ""]:
+        tables = [table.name for table in TABLES] if gap.table == EVERY_TABLE else [gap.table]
+        for table in tables:
+            for scope in [gap.scope, ""] if gap.scope else ["*"]:
                 causes.setdefault((table, scope), []).append(gap.cause)
+        if "protected_items" in tables:
+            for scope in [gap.scope, ""] if gap.scope and not reach_all else ["*"]:
+                causes.setdefault(("vm_items", scope), []).append(gap.cause)
     return [
         {
             "relation": table,

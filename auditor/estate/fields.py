@@ -71,6 +71,7 @@ class Field:
         source: a column of the same view that says where the value came from, or empty for the row's own.
         facts: columns of its table that it rests on, whose problems explain it.
         tables: tables whose gaps can make it unknown.
+        open: a column that is true where a time is only known to be no earlier: a newer one may not have been read.
         note: text for messages only, empty when there is nothing to say; rules cannot compare it.
     """
 
@@ -84,6 +85,7 @@ class Field:
     source: str = ""
     facts: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    open: str = ""
     note: bool = False
 
     @property
@@ -163,6 +165,7 @@ _DERIVED = (
         "When protection was configured, from ConfigureBackup jobs (Azure keeps them for 14 days); never when there is "
         "no such job",
         reason="configured_reason",
+        open="configured_open",
         tables=("protected_items", "backup_jobs"),
     ),
     Field(

@@ -54,8 +54,8 @@ def read_schedule(text: str) -> Schedule:
 
     What Azure does not document, or leaves out, makes the runs unknown: never 0, never 1.
     """
-    schedule = json.loads(text)
     try:
+        schedule = json.loads(text)
         if not isinstance(schedule, dict):
             raise _NotKnown("the schedule is not an object")
         kind = _word(schedule, "schedulePolicyType")
@@ -66,6 +66,8 @@ def read_schedule(text: str) -> Schedule:
         raise _NotKnown(f"the schedule type {_shown(schedule.get('schedulePolicyType'))} is not one of VM backup")
     except _NotKnown as reason:
         return Schedule(None, None, "an unknown schedule", reason=str(reason))
+    except RecursionError:
+        return Schedule(None, None, "an unknown schedule", reason="the schedule is nested too deeply")
 
 
 def _standard(schedule: dict[str, Any]) -> Schedule:
@@ -106,6 +108,8 @@ def _daily(times: list[str]) -> Schedule:
 
 def _weekly(days: list[str], times: list[str], every: object) -> Schedule:
     if every is not None and (isinstance(every, bool) or not isinstance(every, int)):
+        raise _NotKnown(f"scheduleWeeklyFrequency is {_shown(every)}")
+    if every is not None and every < 0:
         raise _NotKnown(f"scheduleWeeklyFrequency is {_shown(every)}")
     weeks = max(1, every or 1)
     busiest = Runs(len(times), len(times)) if days else Runs(0, 0)
@@ -183,7 +187,7 @@ def _clock_times(schedule: dict[str, Any], name: str) -> list[str]:
     for time in times:
         if not isinstance(time, str) or parse_time(time) is None:
             raise _NotKnown(f"{name} holds {_shown(time)}, which is not a time")
-        clock.add(time[11:16])
+        clock.add(time.strip()[11:16])
     return sorted(clock)
 
 

@@ -1,7 +1,8 @@
 -- The subjects that rules judge: one view each, whose columns are the fields that rules name.
 --
 -- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, unread
--- (relation, subscription or '*', cause), *_tags. A row that is not there, and a value that is not known, are NULL.
+-- (relation, subscription or '*', cause), *_tags. A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
+-- 'protected_items' the policies and vaults of the subscription. A row that is not there, and a value that is not known, are NULL.
 -- NULL is carried, never guessed away: only existence, counts and what "known to be" means are decided here.
 
 CREATE MACRO is_bad(columns, name) AS coalesce(list_contains(columns, name), FALSE);
@@ -30,10 +31,12 @@ SELECT i.* EXCLUDE (kind, rest_state, graph_state),
        END AS state_reason
 FROM (
   SELECT p.*,
-         CASE WHEN p.management_type_key = 'azureiaasvm' THEN 'vm'
+         CASE WHEN is_bad(p.bad, 'management_type') OR (p.management_type_key = 'azureiaasvm'
+                   AND p.item_type_key LIKE 'azurevmworkload%') THEN NULL
+              WHEN p.management_type_key = 'azureiaasvm' THEN 'vm'
               WHEN p.management_type IS NOT NULL OR p.arm_type_key LIKE '%/replicationprotecteditems' THEN 'other'
-              WHEN p.item_type_key IN ('microsoft.compute/virtualmachines', 'microsoft.classiccompute/virtualmachines')
-                   THEN 'vm'
+              WHEN p.item_type_key IN ('microsoft.compute/virtualmachines', 'microsoft.classiccompute/virtualmachines',
+                                      'azureiaasvmprotecteditem') THEN 'vm'
               WHEN p.item_type IS NOT NULL THEN 'other'
          END AS kind,
          CASE p.protection_state
@@ -99,7 +102,8 @@ SELECT p.*, t.* EXCLUDE (key),
        c.quietest_low AS runs_on_quietest_day_min, c.quietest_high AS runs_on_quietest_day_max,
        c.busiest_low AS runs_on_busiest_day_min, c.busiest_high AS runs_on_busiest_day_max,
        c.words AS schedule, c.note AS schedule_note,
-       coalesce(c.reason, CASE WHEN c.busiest_low <> c.busiest_high THEN c.note END, 'the answer holds no schedulePolicy')
+       coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
+                c.reason, CASE WHEN c.busiest_low <> c.busiest_high THEN c.note END, 'the answer holds no schedulePolicy')
          AS schedule_reason
 FROM backup_policies p
 LEFT JOIN policy_tags t ON t.key = p.key
@@ -156,7 +160,7 @@ FROM (
               ELSE coalesce(c.model_type, c.storage_type)
          END AS redundancy
   FROM vaults d
-  LEFT JOIN storage_configs c ON c.vault_id_key = d.key AND coalesce(c.name_key, c.name) = 'vaultstorageconfig'
+  LEFT JOIN storage_configs c ON c.key = d.key || '/backupstorageconfig/vaultstorageconfig'
 ) v
 LEFT JOIN vault_tags t ON t.key = v.key
 LEFT JOIN intents i ON i.key = v.key
@@ -196,6 +200,7 @@ SELECT v.*, t.* EXCLUDE (key),
             WHEN NOT v.agent_ready THEN CASE WHEN NOT is_bad(v.bad, 'power_state') THEN 'not-ready' END
             WHEN v.agent_reported OR is_bad(v.bad, 'agent_reported') THEN NULL
             WHEN v.agent_missing THEN 'not-ready'
+            WHEN v.instance_view_read AND v.power_state IS NULL THEN NULL
             ELSE v.agent_declared
        END AS agent,
        CASE WHEN v.agent_ready OR (NOT v.agent_ready AND NOT v.agent_cannot_report) OR v.agent_missing
@@ -213,6 +218,8 @@ SELECT v.*, t.* EXCLUDE (key),
                  || coalesce(v.agent_version, 'not given') || ').' || coalesce(' It says: ' || v.agent_message, '')
        END AS agent_note,
        CASE WHEN v.agent_reported AND NOT v.agent_cannot_report THEN 'the instance view does not say whether the agent is ready'
+            WHEN v.instance_view_read AND v.power_state IS NULL
+                 THEN 'the instance view shows no agent and does not say whether the VM runs'
             WHEN v.instance_view_read THEN 'nothing is reported or declared about the agent'
             ELSE 'its instance view was not read, and provisionVMAgent is not in the answer'
        END AS agent_reason,
@@ -262,6 +269,7 @@ SELECT i.*, t.* EXCLUDE (key), i.vm_id_key AS vm_key, i.policy_id_key AS policy_
             WHEN c.vault_key IS NOT NULL OR d.vault_key IS NOT NULL THEN greatest(c.started, d.started)
             WHEN coalesce(je.cause, js.cause) IS NULL THEN never()
        END AS configured,
+       coalesce(je.cause, js.cause) IS NOT NULL AS configured_open,
        coalesce(je.cause, js.cause, 'the job that configured it does not say when it started') AS configured_reason,
        coalesce(p.snapshot_consistency_key = 'onlycrashconsistent' AND i.state NOT IN ('stopped', 'soft-deleted'), FALSE)
          AS agentless
@@ -294,7 +302,7 @@ FROM (
   SELECT w.key, l.item_key, l.items, coalesce(e.cause, s.cause) AS items_cause
   FROM virtual_machines w
   LEFT JOIN live l ON l.vm_key = w.key
-  LEFT JOIN unread e ON e.relation = 'protected_items' AND e.subscription = '*'
-  LEFT JOIN unread s ON s.relation = 'protected_items' AND s.subscription = coalesce(w.subscription_id, '')
+  LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
+  LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '')
 ) v
 LEFT JOIN item i ON i.key = v.item_key AND (v.items_cause IS NULL OR i.state = 'protected');

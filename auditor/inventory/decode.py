@@ -1,6 +1,7 @@
 """One resource as JSON -> one row of typed facts; a value of the wrong type makes that fact unknown, no more."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -56,12 +57,17 @@ def parse_json(data: bytes) -> Json:
         except json.JSONDecodeError as error:
             message = f"{error.lineno}:{error.colno}: {error.msg}"
             raise JsonError(message) from error
+        except JsonError:
+            raise
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             message = f"{line}:1: not UTF-8 text"
             raise JsonError(message) from error
         except RecursionError as error:
             message = "1:1: nested too deeply"
+            raise JsonError(message) from error
+        except ValueError as error:  # Python refuses to read integers of thousands of digits
+            message = "1:1: a number too long to be read"
             raise JsonError(message) from error
 
 
@@ -189,11 +195,22 @@ def _usable(value: object, column: Column, path: str) -> object:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 message = f"{path} is {_kind(value)}, not a number"
                 raise _Unusable(message)
+            if not math.isfinite(value):
+                message = f"{path} is beyond all numbers"
+                raise _Unusable(message)
             return value
         case "time":
             return _time(_typed(value, str, "text", path), path)
         case "json":
-            return msgspec.json.encode(value, order="deterministic").decode()
+            return _canonical(value, path)
+
+
+def _canonical(value: object, path: str) -> str:
+    try:
+        return msgspec.json.encode(value, order="deterministic").decode()
+    except RecursionError as error:
+        message = f"{path} is nested too deeply"
+        raise _Unusable(message) from error
 
 
 def _typed(value: object, wanted: type[T], words: str, path: str) -> T:

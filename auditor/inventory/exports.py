@@ -1,10 +1,11 @@
 """Reads what a customer hands over: files and folders of JSON as Azure's tools write it."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import msgspec
 
@@ -13,7 +14,7 @@ from auditor.errors import UsageError
 from auditor.inventory.decode import Json, JsonError, decode_row, parse_json
 from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Source
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLE_OF_TYPE, TABLES, Table
-from auditor.text import fold, visible
+from auditor.text import fold, visible, without_surrogates
 
 LARGEST_ARRAY = 1_000_000_000
 _LINES = (".ndjson", ".jsonl")
@@ -50,34 +51,69 @@ def read_exports(paths: Iterable[Path], folder: Path, complete: frozenset[str] =
         UsageError: a path does not exist, or a file named by itself cannot be used.
     """
     reader = _Reader(folder)
-    others = 0
-    for file in _files(paths):
-        if file is None:
-            others += 1
-            continue
-        reader.read(file)
-    return reader.inventory(complete, others)
+    with reader:
+        for file in _files(paths):
+            if isinstance(file, _File):
+                reader.read(file)
+            else:
+                reader.leave(file)
+    return reader.inventory(complete)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[_File | None]:
-    """Yield each file once, in a fixed order; ``None`` for a file in a folder that is not JSON."""
+class _Left(NamedTuple):
+    """Something in a folder that was not read: ``why`` when it might have held facts, empty when it is not JSON."""
+
+    name: str
+    why: str
+
+
+def _files(paths: Iterable[Path]) -> Iterator[_File | _Left]:
+    """Yield each file once, in a fixed order, and what a folder holds that is no file to read."""
     seen: set[Path] = set()
     for path in paths:
-        if path.is_dir():
-            inside = sorted(child for child in path.rglob("*") if child.is_file())
-            files = [(child, f"{path.resolve().name}/{child.relative_to(path).as_posix()}") for child in inside]
-        elif path.exists():
-            files = [(path, path.name)]
-        else:
-            message = f"there is no file or folder {visible(str(path))}"
-            raise UsageError(message, "Check the path given to --inventory.")
-        for child, name in files:
-            real = child.resolve()
-            if real in seen or child.name.startswith("."):
-                continue
-            seen.add(real)
-            usable = child.suffix.lower() in _SUFFIXES or not path.is_dir()
-            yield _File(child, name, not path.is_dir()) if usable else None
+        try:
+            folder = path.is_dir()
+            found = [*_inside(path)] if folder else [_File(path, without_surrogates(path.name), named=True)]
+            if not folder:
+                path.stat()
+        except FileNotFoundError as error:
+            raise UsageError(f"there is no file or folder {path}", "Check the path given to --inventory.") from error
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
+        for entry in found:
+            if isinstance(entry, _File):
+                real = entry.path.resolve()
+                if real in seen:
+                    continue
+                seen.add(real)
+            yield entry
+
+
+def _inside(folder: Path) -> Iterator[_File | _Left]:
+    """Yield what a folder holds, by name; hidden files are none of Azure's."""
+    unreadable: list[OSError] = []
+    found: list[_File | _Left] = []
+    for place, folders, files in os.walk(folder, onerror=unreadable.append):
+        for name in folders:
+            if (Path(place) / name).is_symlink():
+                found.append(
+                    _Left(_shown_name(folder, Path(place) / name), "is a link to a folder, which is not followed")
+                )
+        for name in files:
+            path = Path(place) / name
+            shown = _shown_name(folder, path)
+            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+                found.append(_Left(shown, ""))
+            elif path.is_file():
+                found.append(_File(path, shown, named=False))
+            else:
+                found.append(_Left(shown, "is no file that can be read"))
+    found += [_Left(_shown_name(folder, Path(error.filename)), f"{error.strerror}") for error in unreadable]
+    return iter(sorted(found, key=lambda entry: entry.name))
+
+
+def _shown_name(folder: Path, path: Path) -> str:
+    return without_surrogates(f"{folder.resolve().name}/{path.relative_to(folder).as_posix()}")
 
 
 class _Reader:
@@ -93,6 +129,22 @@ class _Reader:
         self.problems: list[Problem] = []
         self.sources: list[Source] = []
         self.passed_over: list[str] = []
+        self.others = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self.spools.values():
+            file.close()
+
+    def leave(self, entry: _Left) -> None:
+        """Note what a folder holds and was not read."""
+        if entry.why:
+            hint = "Put the file itself into the folder, readable."
+            self._gap(EVERY_TABLE, "", "unreadable", f"{visible(entry.name)}: {entry.why}", hint)
+        else:
+            self.others += 1
 
     def read(self, file: _File) -> None:
         before = self.rows.total() + self.ignored.total()
@@ -102,6 +154,10 @@ class _Reader:
             if file.named:
                 raise UsageError(error.said_of(file.name), error.hint) from error
             self._gap(EVERY_TABLE, "", "unreadable", error.said_of(file.name), error.hint)
+            taken = self.rows.total() + self.ignored.total() - before
+            if taken:  # the lines before the damage count
+                with file.path.open("rb") as handle:
+                    self.sources.append(Source(file.name, hashlib.file_digest(handle, "sha256").hexdigest(), taken))
             return
         if not recognised:
             if file.named:
@@ -167,25 +223,33 @@ class _Reader:
 
     def _answer(self, value: Json, name: str) -> bool:
         """Take in one JSON value; tell whether it is an answer of Azure's."""
+        if value is None:
+            self._unreadable(EVERY_TABLE, name, "is null: the command that wrote it gave no answer")
+            return True
         if isinstance(value, list):
-            known = [entry for entry in value if isinstance(entry, dict) and (_is_resource(entry) or _page(entry))]
-            if value and not known:
+            if value and not any(isinstance(entry, dict) and _is_known(entry) for entry in value):
                 return False
             for entry in value:
-                if not (isinstance(entry, dict) and _page(entry) and self._answer(entry, name)):
+                if not (isinstance(entry, dict) and not _is_resource(entry) and self._answer(entry, name)):
                     self._resource(entry, name)
             return True
         if not isinstance(value, dict):
             return False
+        refusal = _refusal(value)
+        if refusal is not None:
+            cause = f"{visible(name)} holds a refusal instead of an answer: {visible(refusal)}"
+            self._gap(EVERY_TABLE, "", "refused", cause, "Ask for Reader on the scope and export it again.")
+        batch = value.get("responses")
+        if isinstance(batch, list):
+            known = [
+                self._answer(part["content"], name) for part in batch if isinstance(part, dict) and "content" in part
+            ]
+            return any(known)
         page = _page(value)
         if page is not None:
             seen = {table.name for row in page.rows if (table := self._resource(row, name)) is not None}
             self._check_whole(page, seen, name)
-            return True
-        error = value.get("error")
-        if isinstance(error, dict) and isinstance(error.get("code"), str):
-            cause = f"{visible(name)} holds a refusal instead of an answer: {visible(str(error['code']))}"
-            self._gap(EVERY_TABLE, "", "refused", cause, "Ask for Reader on the scope and export it again.")
+        if page is not None or refusal is not None:
             return True
         if _is_resource(value):
             self._resource(value, name)
@@ -246,16 +310,14 @@ class _Reader:
             file = self.spools[spool] = (self.folder / f"{spool}.ndjson").open("wb")
         file.write(self.encoder.encode(row) + b"\n")
 
-    def inventory(self, complete: frozenset[str], others: int) -> Inventory:
-        for file in self.spools.values():
-            file.close()
+    def inventory(self, complete: frozenset[str]) -> Inventory:
         for table in TABLES:
             if not self.rows[table.name] and table.name not in OPTIONAL_TABLES:
                 words = table.name.replace("_", " ")
                 cause = f"no {words} in the export: were they exported?"
                 hint = f"Export them ({table.exported_by}), or say that there are none: --complete {table.name}"
                 self._gap(table.name, "", "not-exported", cause, hint)
-        gaps = [gap for gap in self.gaps if gap.table not in complete]
+        gaps = [gap for gap in self.gaps if gap.kind != "not-exported" or gap.table not in complete]
         paths = {name: self.folder / f"{name}.ndjson" for name in self.spools}
         tags = paths.pop("tags", None)
         return Inventory(
@@ -267,7 +329,7 @@ class _Reader:
             sources=tuple(sorted(self.sources)),
             ignored=dict(sorted(self.ignored.items())),
             passed_over=tuple(sorted(self.passed_over)),
-            other_files=others,
+            other_files=self.others,
         )
 
 
@@ -283,28 +345,41 @@ class _Page(NamedTuple):
 
 def _page(answer: dict[str, Json]) -> _Page | None:
     """Recognise ARM's list answers and Resource Graph's two forms, also as ``az`` and PowerShell spell their keys."""
-    keys = {name.lower().replace("_", "").lstrip("$"): entry for name, entry in answer.items()}
-    rows = keys.get("value")
-    if isinstance(rows, list) and "id" not in keys:
-        link = keys.get("nextlink")
-        if not link:
-            return _Page(rows, whole=True, why="", scope="", graph=False)
-        scope = subscription_in_url(link) if isinstance(link, str) else None
-        return _Page(rows, whole=False, why="it has a nextLink", scope=scope or "", graph=False)
-    data = keys.get("data", answer if "columns" in keys and "rows" in keys else None)
-    if isinstance(data, dict):
-        data = _from_columns(data)
-    if not isinstance(data, list) or "id" in keys:
+    keys = {name.lower().removeprefix("@odata.").replace("_", "").lstrip("$"): entry for name, entry in answer.items()}
+    if "id" in keys:
+        return None
+    link, total = keys.get("nextlink"), _number(keys.get("totalrecords"))
+    rows: Json
+    if "value" in keys and "data" not in keys:
+        rows, graph = keys["value"], False
+    elif "data" in keys or {"columns", "rows"} <= keys.keys():
+        data = keys.get("data", answer)
+        rows, graph = _from_columns(data) if isinstance(data, dict) else data, True
+    else:
+        return None
+    if rows is not None and not isinstance(rows, list):
         return None
     why = ""
-    total = keys.get("totalrecords")
-    if keys.get("skiptoken"):
+    if rows is None:
+        why = "it holds no rows at all"
+    elif link:
+        why = "it has a nextLink"
+    elif keys.get("skiptoken"):
         why = "it has a $skipToken"
-    elif str(keys.get("resulttruncated", "false")).lower() in ("true", "1"):
+    elif str(keys.get("resulttruncated", "false")).strip().lower() in ("true", "1"):
         why = "resultTruncated is true"
-    elif isinstance(total, int) and len(data) < total:
-        why = f"{len(data)} of {total} records"
-    return _Page(data, whole=not why, why=why, scope="", graph=True)
+    elif len(rows) < max(total, _number(keys.get("count"))):
+        why = f"{len(rows)} of {max(total, _number(keys.get('count')))} records"
+    scope = subscription_in_url(link) if isinstance(link, str) else None
+    return _Page(rows or [], whole=not why, why=why, scope=scope or "", graph=graph)
+
+
+def _number(value: Json) -> int:
+    """Read a count, which some tools write as text; 0 when it is none."""
+    try:
+        return int(float(value)) if isinstance(value, str | int | float) else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _from_columns(table: dict[str, Json]) -> list[Json] | None:
@@ -315,9 +390,23 @@ def _from_columns(table: dict[str, Json]) -> list[Json] | None:
     return [dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in rows]
 
 
+def _is_known(entry: dict[str, Json]) -> bool:
+    return _is_resource(entry) or _page(entry) is not None or _refusal(entry) is not None
+
+
+def _refusal(answer: dict[str, Json]) -> str | None:
+    """Return the code of an error answer, if it is one: ARM's, or one without its wrapper."""
+    error = answer.get("error")
+    if isinstance(error, dict):
+        error = error.get("code") or error.get("message")
+    elif error is None and "message" in answer and not _is_resource(answer):
+        error = answer.get("code")
+    return error if isinstance(error, str) and error else None
+
+
 def _is_resource(entry: dict[str, Json]) -> bool:
     entry = _as_arm_spells(entry)
-    return isinstance(entry.get("id"), str) or isinstance(entry.get("type"), str)
+    return isinstance(entry.get("id"), str) or isinstance(entry.get("type"), str) or "properties" in entry
 
 
 def _as_arm_spells(resource: dict[str, Json]) -> dict[str, Json]:

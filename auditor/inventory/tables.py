@@ -67,6 +67,18 @@ class Table:
 _P = "properties."
 _STORAGE = ("Invalid", "GeoRedundant", "LocallyRedundant", "ZoneRedundant", "ReadAccessGeoZoneRedundant")
 
+_KINDS_OF_BACKUP = (
+    "Invalid",
+    "AzureIaasVM",
+    "MAB",
+    "DPM",
+    "AzureBackupServer",
+    "AzureSql",
+    "AzureStorage",
+    "AzureWorkload",
+    "DefaultBackup",
+)
+
 VIRTUAL_MACHINES = Table(
     "virtual_machines",
     "vm",
@@ -239,7 +251,13 @@ BACKUP_POLICIES = Table(
     ("microsoft.recoveryservices/vaults/backuppolicies",),
     "recoveryservicesresources",
     (
-        Column("management_type", "text", (_P + "backupManagementType",), "Kind of backup: `AzureIaasVM` for VMs"),
+        Column(
+            "management_type",
+            "text",
+            (_P + "backupManagementType",),
+            "Kind of backup: `AzureIaasVM` for VMs",
+            words=_KINDS_OF_BACKUP,
+        ),
         Column(
             "type",
             "text",
@@ -278,7 +296,13 @@ PROTECTED_ITEMS = Table(
     "recoveryservicesresources",
     (
         Column("arm_type", "text", ("type",), "ARM type of the item"),
-        Column("management_type", "text", (_P + "backupManagementType",), "Kind of backup: `AzureIaasVM` for VMs"),
+        Column(
+            "management_type",
+            "text",
+            (_P + "backupManagementType",),
+            "Kind of backup: `AzureIaasVM` for VMs",
+            words=_KINDS_OF_BACKUP,
+        ),
         Column("item_type", "text", (_P + "protectedItemType",), "Kind of item"),
         Column("friendly_name", "text", (_P + "friendlyName",), "Name that Azure shows; never a key"),
         Column("container_name", "text", (_P + "containerName",), "Container of the item"),

@@ -1,6 +1,7 @@
 """Rule files -> rules: read, checked in every way that can be checked before an inventory is seen."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ PROFILES = ("baseline", "hardened")
 PARAMETER_TYPES: tuple[ParameterType, ...] = ("string", "number", "boolean", "list<string>")
 FRAMEWORKS = ("nist-800-53", "iso-27001", "mcsb", "cis", "dora", "soc2", "azure-policy")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_BESIDE = {"cases", "scope"}  # folders beside rules that hold something else
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEYS = {
     "id": True,
@@ -88,7 +90,9 @@ def own_files(paths: Iterable[Path]) -> list[RuleFile]:
     files = []
     for path in paths:
         if path.is_dir():
-            found = sorted(child for child in path.rglob("*.y*ml") if "cases" not in child.relative_to(path).parts[:-1])
+            found = sorted(
+                child for child in path.rglob("*.y*ml") if not _BESIDE & set(child.relative_to(path).parts[:-1])
+            )
             if not found:
                 raise UsageError(f"no rule files in {path}", "A rule is one .yaml file.")
         elif path.exists():
@@ -120,7 +124,7 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
             continue
         rule = replace(rule, own=file.own)
         before = rules.get(rule.id)
-        if before is not None and not rule.overrides:
+        if before is not None and not rule.overrides and before.sha256 != rule.sha256:
             hint = "Give it another id, or write overrides: true to replace the other one."
             faults.append(document.fault(("id",), f"there is already a rule {rule.id} ({before.place})", hint))
         rules[rule.id] = rule
@@ -306,6 +310,8 @@ def parameter_fault(parameter: Parameter, value: object) -> str:
     }[parameter.type]
     if not fits:
         return f"{parameter.name} is of type {parameter.type}, and {value!r} is not"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{parameter.name} is beyond all numbers"
     words = value if isinstance(value, list) else [value]
     strange = [word for word in words if parameter.enum and word not in parameter.enum]
     return f"{parameter.name} is one of {', '.join(parameter.enum)}, not {strange[0]}" if strange else ""
@@ -331,6 +337,10 @@ def bind(rule: Rule, values: Mapping[str, ParameterValue], severity: Severity | 
         if wrong:
             raise UsageError(f"{where}: {rule.id}: {wrong}", rule.parameters[name].description)
         for leaf in (*leaves(rule.applies), *leaves(rule.require)):
+            if isinstance(leaf.right, Age) and leaf.right.amount == ParameterRef(name) and _negative(value):
+                raise UsageError(
+                    f"{where}: {rule.id}.{name}: an age is never negative", rule.parameters[name].description
+                )
             if leaf.right == ParameterRef(name) and isinstance(leaf.left, FieldRef) and leaf.left.field.words:
                 faults = check_words(Document(where, None), (), value, leaf.left.field)
                 if faults:
@@ -338,6 +348,10 @@ def bind(rule: Rule, values: Mapping[str, ParameterValue], severity: Severity | 
     effective = {name: values.get(name, parameter.default) for name, parameter in rule.parameters.items()}
     applies = _put(rule.applies, effective) if rule.applies is not None else None
     return BoundRule(rule, severity or rule.severity, effective, applies, _put(rule.require, effective))
+
+
+def _negative(value: ParameterValue) -> bool:
+    return isinstance(value, int | float) and value < 0
 
 
 def _put(condition: Condition, values: Mapping[str, ParameterValue]) -> Condition:
