@@ -67,7 +67,7 @@ def decide(
     ]
     unknown = sum(counts.unknown for _, counts in rules)
     if strict and unknown:
-        reasons.append(f"{unknown} unknown verdicts (--strict)")
+        reasons.append(f"{unknown} unknown verdict{'' if unknown == 1 else 's'} (--strict)")
     if reasons:
         return Gate(exit_code=ExitCode.CANNOT_CONCLUDE, reasons=reasons)
     return Gate(exit_code=ExitCode.OK, reasons=[f"no violation of severity {threshold} or higher"])

@@ -28,12 +28,14 @@ from auditor.yaml_source import Document, Steps, did_you_mean, read_yaml
 
 _KEYS = ("name", "outcome", "message", "now", "parameters")
 _TYPES = {"number": "DOUBLE", "bounded": "DOUBLE", "boolean": "BOOLEAN", "time": "BIGINT"}
-# Columns that join the relations of a case; each relation has at most one row.
-_LINKS = {
-    "vm": ("group_key", "subscription_key", "scale_set_id_key"),
-    "item": ("of_vm", "vm_key", "policy_key", "vault_key", "policy_id"),
-    "policy": ("vault_key",),
+# Columns that join the relations of a case, each with the relation it leads to; a relation has at most one row.
+_LINKS: dict[str, dict[str, Relation]] = {
+    "vm": {"group_key": "resource_group", "subscription_key": "subscription", "scale_set_id_key": "scale_set"},
+    "item": {"of_vm": "vm", "vm_key": "vm", "policy_key": "policy", "vault_key": "vault"},
+    "policy": {"vault_key": "vault"},
 }
+# Facts that say that there is such a relation.
+_NAMES: dict[str, str] = {"scale_set": "vm.scale_set_id", "policy": "item.policy_id"}
 _ROW = "row"
 
 
@@ -101,7 +103,7 @@ def run_case(rule: Rule, case: Case) -> CaseResult:
         sql = matrix_sql([bound], [], context)
         connection.execute(f"CREATE TABLE verdicts_{rule.resource} AS {sql.text}", sql.values)
         matrix = Matrix(rule.resource, (bound,), (), 1)
-        (found,) = find_evidence(estate, matrix, [_ROW])
+        (found,) = find_evidence(estate, matrix, [_key_of(case, rule.resource)])
     if found.outcome != case.outcome:
         return CaseResult(case, f"is {found.outcome}, not {case.outcome}: {found.message}")
     if case.message and case.message not in found.message:
@@ -235,19 +237,19 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
     subject = rule.subject
     for relation in SEES[subject]:
         given = case.relations.get(relation, {} if relation == subject else None)
-        row = _row(relation, given or {}, [tag for tag in tags if tag.relation == relation])
-        exists = given is not None
+        exists, stated = given is not None, relation in case.relations
+        row = _row(case, relation, given or {}, [tag for tag in tags if tag.relation == relation])
         if relation == "item":
-            stated = relation in case.relations
             row["here"] = ("BOOLEAN", exists if stated else None)
-            if subject == "vm":
-                row["of_vm"] = ("VARCHAR", _ROW)
-                row["key"] = ("VARCHAR", _ROW if exists else None)
-                if stated and not exists:
-                    row["state"] = ("VARCHAR", "none")
-                row["agentless"] = ("BOOLEAN", bool(row["agentless"][1]))
-                exists = True
-        name = "vm_item" if relation == "item" and subject == "vm" else relation
+        name: str = relation
+        if relation == "item" and subject == "vm":
+            name = "vm_item"  # has a row for every VM, also for one without an item
+            row["agentless"] = ("BOOLEAN", bool(row["agentless"][1]))
+            if not exists:
+                row["key"] = ("VARCHAR", None)
+                row["tags_read"] = ("BOOLEAN", None)
+                row["state"] = ("VARCHAR", "none" if stated else None)
+            exists = True
         columns = ", ".join(f'CAST(? AS {kind}) AS "{column}"' for column, (kind, _) in row.items())
         where = "" if exists else " WHERE FALSE"
         connection.execute(f"CREATE TABLE {name} AS SELECT {columns}{where}", [value for _, value in row.values()])
@@ -259,33 +261,35 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
     return Estate(connection, case.now, gaps, reach_all=False, problems={}, declared_complete=frozenset())
 
 
-def _row(relation: str, given: Mapping[str, Any], tags: Sequence[TagName]) -> dict[str, tuple[str, Any]]:
+def _key_of(case: Case, relation: str) -> str:
+    """Return the key of a relation's row: its folded id, where the case gives one."""
+    given = case.relations.get(relation) or {}
+    named = given.get("id")
+    return fold(named) if isinstance(named, str) else _ROW
+
+
+def _row(
+    case: Case,
+    relation: str,
+    given: Mapping[str, Any],
+    tags: Sequence[TagName],
+) -> dict[str, tuple[str, Any]]:
     """Return the columns of a relation's row: SQL type and value."""
-    row: dict[str, tuple[str, Any]] = {"key": ("VARCHAR", _ROW), "id": ("VARCHAR", _ROW)}
-    for column in ("source", "name", "name_key"):
-        row[column] = ("VARCHAR", None)
-    row["bad"] = ("VARCHAR[]", None)
-    for link in _LINKS.get(relation, ()):
-        row[link] = ("VARCHAR", _ROW)
+    key = _key_of(case, relation)
+    row: dict[str, tuple[str, Any]] = {"key": ("VARCHAR", key), "id": ("VARCHAR", given.get("id", key))}
+    bad = []
     for field in FIELDS.values():
         if field.relation != relation or field.type == "relation" or field.column == "id":
             continue
         value = given.get(field.column)
-        for extra in (field.reason, field.source):
-            if extra:
-                row.setdefault(extra, ("VARCHAR", None))
-        if field.open:
-            row[field.open] = ("BOOLEAN", False)
-        if field.type == "bounded":
-            low, high = value or (None, None)
-            kind = "BIGINT" if isinstance(low, int) and isinstance(high, int) else "DOUBLE"
-            row[f"{field.column}_min"], row[f"{field.column}_max"] = (kind, low), (kind, high)
-            continue
-        if field.words and isinstance(value, str):
-            value = next(word for word in field.words if fold(word) == fold(value))
-        row[field.column] = (_TYPES.get(field.type, "VARCHAR"), value)
-        if field.type in ("text", "id"):
-            row[f"{field.column}_key"] = ("VARCHAR", fold(value) if value is not None else None)
+        if field.absent == "none" or field.name in _NAMES.values():
+            value, known = _absent_or_not(case, field, given)
+            bad += [] if known else [field.column]
+        row |= _columns(field, value)
+    row |= {name: row.get(name, ("VARCHAR", None)) for name in ("source", "name", "name_key")}
+    for link, target in _LINKS.get(relation, {}).items():
+        row[link] = ("VARCHAR", _key_of(case, target))
+    row["bad"] = ("VARCHAR[]", bad)
     read = given.get("tags", {})
     row["tags_read"] = ("BOOLEAN", read is not None)
     for tag in tags:
@@ -294,3 +298,30 @@ def _row(relation: str, given: Mapping[str, Any], tags: Sequence[TagName]) -> di
         row[f"{tag.column}_key"] = ("VARCHAR", fold(text) if text is not None else None)
         row[f"{tag.column}_here"] = ("BOOLEAN", text is not None)
     return row
+
+
+def _absent_or_not(case: Case, field: Field, given: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return the value of a fact that may be absent, and whether it is known: left out it is not, ``none`` it is."""
+    if field.column in given:
+        value = given[field.column]
+        return (None, True) if value == "none" else (value, value is not None)
+    target = next((relation for relation, name in _NAMES.items() if name == field.name), "")
+    if target in case.relations:
+        return (_key_of(case, target), True) if case.relations[target] is not None else (None, target == "scale_set")
+    return None, False
+
+
+def _columns(field: Field, value: Any) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 -- of the field's type
+    columns: dict[str, tuple[str, Any]] = {extra: ("VARCHAR", None) for extra in (field.reason, field.source) if extra}
+    if field.open:
+        columns[field.open] = ("BOOLEAN", False)
+    if field.type == "bounded":
+        low, high = value or (None, None)
+        kind = "BIGINT" if isinstance(low, int) and isinstance(high, int) else "DOUBLE"
+        return columns | {f"{field.column}_min": (kind, low), f"{field.column}_max": (kind, high)}
+    if isinstance(value, str) and (field.words or field.column == "subscription_id"):
+        value = next((word for word in field.words if fold(word) == fold(value)), fold(value))
+    columns[field.column] = (_TYPES.get(field.type, "VARCHAR"), value)
+    if field.type in ("text", "id"):
+        columns[f"{field.column}_key"] = ("VARCHAR", fold(value).rstrip("/") if value is not None else None)
+    return columns

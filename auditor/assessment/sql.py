@@ -91,7 +91,12 @@ def _leaf(leaf: Compare, context: Context) -> Sql:
             return _bounded(field, leaf.word, leaf.right)
         if field.type == "time":
             compared = _time(value_sql(field), leaf, context)
-            return _open_ended(compared, field, leaf.word) if field.open else compared
+            later = leaf.word in ("greater", "greaterOrEquals")
+            if field.open:
+                compared = _open_ended(compared, field, sure_when=later)
+            if isinstance(leaf.right, FieldRef) and leaf.right.field.open:
+                compared = _open_ended(compared, leaf.right.field, sure_when=not later)
+            return compared
         compared = _known_absent(_compare(_key(field), field.type, leaf, field), _absent(field))
         return _known_absent(compared, _absent(leaf.right.field)) if isinstance(leaf.right, FieldRef) else compared
     if isinstance(left, TagRef):
@@ -235,9 +240,9 @@ def _bounded(field: Field, word: Word, right: Right) -> Sql:
     return Sql(text, (right.value, right.value))
 
 
-def _open_ended(leaf: Sql, field: Field, word: Word) -> Sql:
-    """Compare a time that may be later than is known: it is surely later than what it is known to be later than."""
-    sure = "WHEN leaf THEN TRUE" if word in ("greater", "greaterOrEquals") else "WHEN NOT leaf THEN FALSE"
+def _open_ended(leaf: Sql, field: Field, *, sure_when: bool) -> Sql:
+    """Compare with a time that may be later than is known: one of the two answers is sure, the other may change."""
+    sure = "WHEN leaf THEN TRUE" if sure_when else "WHEN NOT leaf THEN FALSE"
     closed = f'NOT coalesce({field.relation}."{field.open}", FALSE)'
     return Sql(f"CASE {sure} WHEN {closed} THEN leaf END".replace("leaf", leaf.text), leaf.values * 2)
 

@@ -169,7 +169,7 @@ def _steps(where: str, document: Document) -> Steps:
         elif index != "...":
             steps = (*steps, int(index))
         else:
-            return _first_unlike(document, steps)
+            steps = _first_unlike(document, steps)
     return steps
 
 
@@ -183,8 +183,8 @@ def _first_unlike(document: Document, steps: Steps) -> Steps:
         ("severities",): Severity,
         ("parameters",): dict[str, ParameterValue],
     }
-    shape = shapes.get(steps, ParameterValue if steps[:1] == ("parameters",) else str)
-    for name, entry in value.items():
+    shape = shapes.get(steps, ParameterValue if steps[:1] == ("parameters",) and isinstance(value, dict) else str)
+    for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
         try:
             msgspec.convert(entry, shape)
         except msgspec.ValidationError:

@@ -5,6 +5,7 @@ redundant storage where it is not, and zone-redundant storage for availability w
 (https://learn.microsoft.com/azure/backup/backup-create-recovery-services-vault#set-storage-redundancy).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from auditor.yaml_source import Document
 
 TAG = "backup-primary-endpoint"
 WORDS = ("azure", "other", "zone")
+_SCOPE = re.compile(
+    r"/subscriptions/[^/]+(/resourcegroups/[^/]+(/providers/microsoft\.recoveryservices/vaults/[^/]+)?)?"
+    r"|/providers/microsoft\.management/managementgroups/[^/]+",
+)
 _MANAGEMENT_GROUP = "/providers/microsoft.management/managementgroups/"
 
 
@@ -78,7 +83,7 @@ class IntentMap:
         for scope, intent in intents.scopes.items():
             steps = ("intents", "scopes", scope)
             parsed = parse_arm_id(scope)
-            if parsed is None or (parsed.subscription is None and _MANAGEMENT_GROUP not in parsed.key):
+            if parsed is None or _SCOPE.fullmatch(parsed.key) is None:
                 hint = "Write the id of a vault, resource group, subscription or management group."
                 faults.append(document.fault(steps, f"{scope} is not a scope", hint))
             elif parsed.key in self.scopes:

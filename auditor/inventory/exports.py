@@ -94,15 +94,14 @@ def _inside(folder: Path) -> Iterator[_File | _Left]:
     unreadable: list[OSError] = []
     found: list[_File | _Left] = []
     for place, folders, files in os.walk(folder, onerror=unreadable.append):
-        for name in folders:
-            if (Path(place) / name).is_symlink():
-                found.append(
-                    _Left(_shown_name(folder, Path(place) / name), "is a link to a folder, which is not followed")
-                )
+        links = [link for name in folders if (link := Path(place) / name).is_symlink()]
+        found += [_Left(_shown_name(folder, link), "is a link to a folder, which is not followed") for link in links]
         for name in files:
             path = Path(place) / name
             shown = _shown_name(folder, path)
-            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+            if path.suffix.lower() not in _SUFFIXES:
+                found += [] if name.startswith(".") else [_Left(shown, "")]
+            elif name.startswith("."):
                 found.append(_Left(shown, ""))
             elif path.is_file():
                 found.append(_File(path, shown, named=False))
@@ -223,9 +222,6 @@ class _Reader:
 
     def _answer(self, value: Json, name: str) -> bool:
         """Take in one JSON value; tell whether it is an answer of Azure's."""
-        if value is None:
-            self._unreadable(EVERY_TABLE, name, "is null: the command that wrote it gave no answer")
-            return True
         if isinstance(value, list):
             if value and not any(isinstance(entry, dict) and _is_known(entry) for entry in value):
                 return False
@@ -411,8 +407,8 @@ def _is_resource(entry: dict[str, Json]) -> bool:
 
 def _as_arm_spells(resource: dict[str, Json]) -> dict[str, Json]:
     """Return a resource as ARM spells its keys where PowerShell has spelled them (``Get-AzResource``)."""
-    if "id" in resource or not ("ResourceId" in resource or "Id" in resource):
-        return resource
+    if "id" in resource or "Properties" not in resource:
+        return resource  # objects such as those of Get-AzVM spell everything else in their own way, too
     spelled = {name[:1].lower() + name[1:]: value for name, value in resource.items()}
     return {"id": spelled.pop("resourceId", None), "type": spelled.pop("resourceType", None), **spelled}
 

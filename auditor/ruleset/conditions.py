@@ -94,7 +94,12 @@ class ConditionReader:
     def _left(self, kind: str, value: object, steps: Steps) -> Left | None:
         if kind == "value":
             if isinstance(value, dict):
-                return self._parameter(value, steps)
+                reference = self._parameter(value, steps)
+                if reference is not None and self.parameters[reference.name].type == "list<string>":
+                    return self._wrong(
+                        steps, f"the parameter {reference.name} is a list, which is never on the left", None
+                    )
+                return reference
             if value is None or isinstance(value, list):
                 return self._wrong(steps, "value takes a literal or {parameter: NAME}", None)
             return Constant(value)  # type: ignore[arg-type]  # YAML scalars only
@@ -178,6 +183,8 @@ class ConditionReader:
             parameter = self.parameters[reference.name]
             wanted = "list<string>" if word == "in" else {"text": "string", "id": "string"}.get(kind, kind)
             wanted = "number" if wanted == "bounded" else wanted
+            if word == "in" and kind not in ("text", "id"):
+                return self._wrong(steps, f"a parameter is never a list of {kind}s", None, "Write the list out.")
             if parameter.type != wanted:
                 message = f"the parameter {parameter.name} is {_a(parameter.type)}, where {_a(wanted)} is needed"
                 return self._wrong(steps, message, None)
@@ -202,7 +209,13 @@ class ConditionReader:
                 reference = self._parameter(amount, (*steps, ages[0]))
                 if reference is not None and self.parameters[reference.name].type != "number":
                     return self._wrong((*steps, ages[0]), f"the parameter {reference.name} is not a number", None)
-                return Age(reference, _AGES[ages[0]]) if reference is not None else None
+                if reference is None:
+                    return None
+                default = self.parameters[reference.name].default
+                if isinstance(default, int | float) and default < 0:
+                    place = ("parameters", reference.name, "default")
+                    return self._wrong(place, "an age is never negative", None)
+                return Age(reference, _AGES[ages[0]])
             if isinstance(amount, bool) or not isinstance(amount, int | float) or amount < 0:
                 return self._wrong((*steps, ages[0]), f"{ages[0]} takes a number that is not negative", None)
             return Age(Constant(amount), _AGES[ages[0]])

@@ -214,7 +214,7 @@ class _RuleReader:
 
     def _profiles(self, value: object) -> tuple[str, ...]:
         names = PROFILES if value is None else value
-        if not isinstance(names, list | tuple) or not names or not set(names) <= set(PROFILES):
+        if not isinstance(names, list | tuple) or not names or not all(name in PROFILES for name in names):
             self._fault(("profiles",), f"profiles is a list of {' and '.join(PROFILES)}")
             return ()
         return tuple(names)
@@ -366,7 +366,8 @@ def _put(condition: Condition, values: Mapping[str, ParameterValue]) -> Conditio
             if isinstance(left, ParameterRef):
                 left = Constant(values[left.name], left.name)
             elif isinstance(left, TagRef) and isinstance(left.name, ParameterRef):
-                left = TagRef(left.relation, fold(str(values[left.name.name])))
+                name = values[left.name.name]
+                left = TagRef(left.relation, fold(name)) if isinstance(name, str) else Constant(None, left.name.name)
             return Compare(left, word, _put_right(right, values))
 
 
