@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 NEVER = -62_135_596_800_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def parse_time(text: str) -> int | None:
