@@ -297,7 +297,11 @@ def _power_state(value: Json) -> Json:
         value = next((c for c in codes if isinstance(c, str) and c.lower().startswith("powerstate/")), None)
     if not isinstance(value, str):
         return value
-    word = fold(value.strip()).removeprefix("powerstate/").removeprefix("vm ")
+    folded = fold(value.strip())
+    if folded and not folded.startswith(("powerstate/", "vm ")):
+        message = f"{_shown(value)} is no power state"
+        raise _Unusable(message)
+    word = folded.removeprefix("powerstate/").removeprefix("vm ")
     return None if word in ("", "unknown") else word
 
 
