@@ -1,16 +1,16 @@
 """Azure resource ids: taken apart with care, since even official examples are malformed."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditor.text import fold
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_VAULT = re.compile(r".*?/providers/microsoft\.recoveryservices/vaults/[^/]+", re.IGNORECASE | re.ASCII)
 _SUBSCRIPTION_IN_URL = re.compile(r"/subscriptions/([0-9a-f-]{36})(?:/|$|\?)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ArmId:
+class ArmId(NamedTuple):
     """A resource id in its parts, as Azure spelled them; a part that is not there is ``None``.
 
     Attributes:
@@ -32,32 +32,31 @@ class ArmId:
         """The id as it is compared."""
         return fold(self.text)
 
-    def cut(self, segment: str) -> str | None:
-        """Return the id of the ancestor named by ``segment`` and the name after it: ``cut("vaults")``."""
-        parts = self.text.split("/")
-        for index, part in enumerate(parts[:-1]):
-            if part.lower() == segment and index + 1 < len(parts) and parts[index + 1]:
-                return "/".join(parts[: index + 2])
-        return None
+    @property
+    def vault(self) -> str | None:
+        """The id of the Recovery Services vault that the resource is, or is in."""
+        match = _VAULT.match(self.text)
+        return match[0] if match is not None else None
 
 
 def parse_arm_id(text: str) -> ArmId | None:
     """Take an id apart, or return ``None`` when it is none: not ``/subscriptions/...`` or ``/providers/...``."""
     text = text.strip().rstrip("/")
     parts = text.split("/")
-    if len(parts) < 3 or parts[0] or parts[1].lower() not in ("subscriptions", "providers"):
+    if len(parts) < 3 or parts[0] or parts.count("") > 1:
         return None
-    if not all(parts[1:]):
+    root = parts[1].lower()
+    if root not in ("subscriptions", "providers"):
         return None
     subscription = group = None
-    rest = parts[1:]
-    if rest[0].lower() == "subscriptions":
-        subscription, rest = rest[1], rest[2:]
-        if len(rest) > 1 and rest[0].lower() == "resourcegroups":
-            group, rest = rest[1], rest[2:]
+    at = 1
+    if root == "subscriptions":
+        subscription, at = parts[2], 3
+        if len(parts) > 4 and parts[3].lower() == "resourcegroups":
+            group, at = parts[4], 5
     kind = None
-    if len(rest) > 2 and rest[0].lower() == "providers":
-        kind = "/".join([rest[1], *rest[2::2]])
+    if len(parts) > at + 2 and parts[at].lower() == "providers":
+        kind = "/".join([parts[at + 1], *parts[at + 2 :: 2]])
     return ArmId(text, subscription, group, kind, parts[-1])
 
 

@@ -23,10 +23,10 @@ def parse_time(text: str) -> int | None:
         return None
     day, clock, fraction, zone = match.groups()
     try:
-        when = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+        since = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}") - _EPOCH
     except ValueError:
         return None
-    return (when - _EPOCH) // timedelta(microseconds=1) + int((fraction or "0")[:6].ljust(6, "0"))
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
 
 
 def is_never(text: str) -> bool:

@@ -98,14 +98,16 @@ def test_ids_are_compared_without_letter_case_and_shown_as_they_were_spelled() -
     assert parsed(f"{GROUP}/providers/a/b/straße").key != parsed(f"{GROUP}/providers/a/b/strasse").key
 
 
-def test_the_id_of_an_ancestor_is_cut_off() -> None:
+def test_the_vault_of_a_resource_is_cut_off() -> None:
     item = parsed(f"{VAULT}/backupFabrics/Azure/protectionContainers/c/protectedItems/i")
-    assert item.cut("vaults") == VAULT
-    assert item.cut("backupfabrics") == f"{VAULT}/backupFabrics/Azure"
-    assert item.cut("resourcegroups") == GROUP
-    assert item.cut("protecteditems") == item.text
-    assert item.cut("other") is None
-    assert parsed(f"{GROUP}/providers/Microsoft.RecoveryServices/vaults").cut("vaults") is None
+    assert item.vault == VAULT
+    assert parsed(VAULT).vault == VAULT
+    assert parsed(GROUP).vault is None
+    assert parsed(f"{GROUP}/providers/Microsoft.RecoveryServices/vaults").vault is None
+    # A resource group, too, may be called vaults.
+    group = GROUP.rpartition("/")[0] + "/vaults"
+    inside = parsed(f"{group}/providers/microsoft.RECOVERYSERVICES/vaults/v/backupPolicies/p")
+    assert inside.vault == f"{group}/providers/microsoft.RECOVERYSERVICES/vaults/v"
 
 
 @given(st.text() | st.lists(SEGMENTS).map("/".join) | st.lists(SEGMENTS).map(lambda parts: f"/{'/'.join(parts)}"))
@@ -123,9 +125,7 @@ def test_no_text_raises_and_an_id_is_one_again(text: str) -> None:
         # Folded, it is the id of the same thing.
         assert parsed(found.key).key == found.key
         assert (parsed(found.key).resource_group is None) == (found.resource_group is None)
-        for segment in ("vaults", "providers", ""):
-            cut = found.cut(segment)
-            assert cut is None or found.text.startswith(cut)
+        assert found.vault is None or found.text.startswith(found.vault)
 
 
 def test_the_id_of_a_subscription_is_a_guid() -> None:

@@ -633,7 +633,7 @@ def verdicts(*files: object, config: str = CONFIG) -> dict[tuple[str, str], str]
     with opened(*files, intents=asked.intents, as_of=asked.as_of) as made:
         for matrix in judge(made.connection, asked.rules, (), made.now, whole_tables(made)):
             for rule in matrix.rules:
-                rows = made.query(f"SELECT key, {column(rule.id)} FROM {matrix.table}")
+                rows = made.query(f"SELECT key, {column(rule.id)} FROM {matrix.table} JOIN {matrix.subject} USING (n)")
                 found |= {(rule.id, key): OUTCOMES[letter] for key, letter in rows}
     return found
 

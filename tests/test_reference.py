@@ -83,7 +83,7 @@ def test_pages_are_the_same_each_time() -> None:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     nothing: Mapping[str, Path] = {}
-    inventory = Inventory(nothing, None, {}, (), (), (), {}, ())
+    inventory = Inventory(nothing, 0, {}, (), (), (), {}, ())
     intents = IntentMap(Intents(), NO_DOCUMENT, None)
     tags = [TagName(relation, "it's") for relation in SEES["vm"]]
     estate = open_estate(inventory, tmp_path_factory.mktemp("estate"), intents, tags)

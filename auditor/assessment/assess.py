@@ -125,7 +125,7 @@ def _counts(estate: Estate, matrix: Matrix) -> dict[str, Counts]:
 
 
 def _outcomes(estate: Estate, matrix: Matrix) -> list[tuple[str, str]]:
-    columns = ", ".join(f"coalesce(string_agg({column(rule.id)}, '' ORDER BY key), '')" for rule in matrix.rules)
+    columns = ", ".join(f"coalesce(string_agg({column(rule.id)}, '' ORDER BY n), '')" for rule in matrix.rules)
     (row,) = estate.query(f"SELECT {columns} FROM {matrix.table}")
     return [(rule.id, letters) for rule, letters in zip(matrix.rules, row, strict=True)]
 
@@ -134,7 +134,7 @@ def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
     subject = matrix.subject
     location = "location" if f"{subject}.location" in FIELDS else "CAST(NULL AS VARCHAR)"
     rows = estate.query(
-        f"SELECT id, name, subscription_id, resource_group_name, {location} FROM {subject} ORDER BY key",
+        f"SELECT id, name, subscription_id, resource_group_name, {location} FROM {subject} ORDER BY n",
     )
     return [
         Resource(id=row[0], kind=subject, name=row[1], subscription=row[2], resource_group=row[3], location=row[4])

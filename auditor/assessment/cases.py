@@ -28,11 +28,11 @@ from auditor.yaml_source import Document, Steps, did_you_mean, read_yaml
 
 _KEYS = ("name", "outcome", "message", "now", "parameters")
 _TYPES = {"number": "DOUBLE", "bounded": "DOUBLE", "boolean": "BOOLEAN", "time": "BIGINT"}
-# Columns that join the relations of a case, each with the relation it leads to; a relation has at most one row.
-_LINKS: dict[str, dict[str, Relation]] = {
-    "vm": {"group_key": "resource_group", "subscription_key": "subscription", "scale_set_id_key": "scale_set"},
-    "item": {"of_vm": "vm", "vm_key": "vm", "policy_key": "policy", "vault_key": "vault"},
-    "policy": {"vault_key": "vault"},
+# Columns that join the relations of a case, each of which has at most one row: number 0.
+_LINKS = {
+    "vm": ("group_n", "subscription_n", "scale_set_id_n"),
+    "item": ("of_vm", "vm_n", "policy_n", "vault_n"),
+    "policy": ("vault_n",),
 }
 # Facts that say that there is such a relation.
 _NAMES: dict[str, str] = {"scale_set": "vm.scale_set_id", "policy": "item.policy_id"}
@@ -246,7 +246,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
             name = "vm_item"  # has a row for every VM, also for one without an item
             row["agentless"] = ("BOOLEAN", bool(row["agentless"][1]))
             if not exists:
-                row["key"] = ("VARCHAR", None)
+                row["n"] = ("INTEGER", None)
                 row["tags_read"] = ("BOOLEAN", None)
                 row["state"] = ("VARCHAR", "none" if stated else None)
             exists = True
@@ -276,7 +276,11 @@ def _row(
 ) -> dict[str, tuple[str, Any]]:
     """Return the columns of a relation's row: SQL type and value."""
     key = _key_of(case, relation)
-    row: dict[str, tuple[str, Any]] = {"key": ("VARCHAR", key), "id": ("VARCHAR", given.get("id", key))}
+    row: dict[str, tuple[str, Any]] = {
+        "n": ("INTEGER", 0),
+        "key": ("VARCHAR", key),
+        "id": ("VARCHAR", given.get("id", key)),
+    }
     bad = []
     for field in FIELDS.values():
         if field.relation != relation or field.type == "relation" or field.column == "id":
@@ -287,8 +291,8 @@ def _row(
             bad += [] if known else [field.column]
         row |= _columns(field, value)
     row |= {name: row.get(name, ("VARCHAR", None)) for name in ("source", "name", "name_key")}
-    for link, target in _LINKS.get(relation, {}).items():
-        row[link] = ("VARCHAR", _key_of(case, target))
+    row |= dict.fromkeys(_LINKS.get(relation, ()), ("INTEGER", 0))
+    row["vault_id"] = ("VARCHAR", _key_of(case, "vault"))  # whatever is in a vault names it by its own id
     row["bad"] = ("VARCHAR[]", bad)
     read = given.get("tags", {})
     row["tags_read"] = ("BOOLEAN", read is not None)
@@ -307,7 +311,7 @@ def _absent_or_not(case: Case, field: Field, given: Mapping[str, Any]) -> tuple[
         return (None, True) if value == "none" else (value, value is not None)
     target = next((relation for relation, name in _NAMES.items() if name == field.name), "")
     if target in case.relations:
-        return (_key_of(case, target), True) if case.relations[target] is not None else (None, target == "scale_set")
+        return (_key_of(case, target), True) if case.relations[target] is not None else (None, True)
     return None, False
 
 

@@ -51,8 +51,8 @@ def _kind_coverage(estate: Estate, matrix: Matrix) -> KindCoverage:
 
 def _excluded(estate: Estate, matrix: Matrix) -> list[Excluded]:
     rows = estate.query(
-        f"SELECT v.excluded, count(*), (list(s.id ORDER BY s.key))[1:3] FROM {matrix.table} v"
-        f" JOIN {matrix.subject} s ON s.key = v.key WHERE v.excluded IS NOT NULL"
+        f"SELECT v.excluded, count(*), (list(s.id ORDER BY s.n))[1:3] FROM {matrix.table} v"
+        f" JOIN {matrix.subject} s ON s.n = v.n WHERE v.excluded IS NOT NULL"
         " GROUP BY v.excluded ORDER BY v.excluded",
     )
     return [
@@ -125,8 +125,7 @@ def _forgotten(estate: Estate) -> list[str]:
     """Name what looks as if an export had been forgotten."""
     notices = []
     ((members,),) = estate.query(
-        "SELECT count(*) FROM virtual_machines v LEFT JOIN scale_sets s ON s.key = v.scale_set_id_key"
-        " WHERE v.scale_set_id IS NOT NULL AND s.key IS NULL",
+        "SELECT count(*) FROM virtual_machines WHERE scale_set_id IS NOT NULL AND scale_set_id_n IS NULL",
     )
     if members:
         notices.append(
@@ -155,10 +154,8 @@ def _tag_seen(estate: Estate, tag: TagRef) -> bool:
 
 def _dangling(estate: Estate) -> list[str]:
     ((vms, policies, vaults),) = estate.query(
-        "SELECT count(*) FILTER (v.key IS NULL AND i.vm_id IS NOT NULL),"
-        " count(*) FILTER (p.key IS NULL AND i.policy_id IS NOT NULL), count(*) FILTER (u.key IS NULL)"
-        " FROM item i LEFT JOIN virtual_machines v ON v.key = i.vm_key"
-        " LEFT JOIN backup_policies p ON p.key = i.policy_key LEFT JOIN vaults u ON u.key = i.vault_key",
+        "SELECT count(*) FILTER (vm_n IS NULL AND vm_id IS NOT NULL),"
+        " count(*) FILTER (policy_n IS NULL AND policy_id IS NOT NULL), count(*) FILTER (vault_n IS NULL) FROM item",
     )
     return [
         f"{_many(count, 'backup item')} of a {what} that is not in the inventory."

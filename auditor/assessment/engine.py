@@ -16,6 +16,7 @@ def column(rule_id: str) -> str:
     return f'"rule {rule_id}"'
 
 
+LETTER = "ENUM('p', 'f', 'u', 'n')"
 OUTCOMES = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
 
 
@@ -23,8 +24,8 @@ OUTCOMES = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
 class Matrix:
     """The verdicts of one kind of subject: a DuckDB table ``verdicts_KIND``.
 
-    Columns: ``key``, ``excluded`` (the number of the exclusion that keeps the resource out, or null), and a letter for
-    each rule (see ``column``). Rows are in the order of the keys.
+    Columns: ``n``, ``excluded`` (the number of the exclusion that keeps the resource out, or null), and a letter for
+    each rule (see ``column``). Rows are in the order of ``n``, which is that of the folded ids.
     """
 
     subject: Subject
@@ -61,7 +62,7 @@ def judge(
         connection.execute(f"CREATE OR REPLACE TABLE verdicts_{subject} AS {sql.text}", sql.values)
         found = connection.execute(
             f"SELECT (SELECT count(*) FROM verdicts_{subject}), (SELECT count(*) FROM {subject}),"
-            f" (SELECT count(DISTINCT key) FROM {subject})",
+            f" (SELECT count(DISTINCT n) FROM verdicts_{subject})",
         ).fetchone()
         if found is None or len(set(found)) != 1:
             raise AuditorError(f"joining multiplied or lost {subject} rows: {found}", "Please report this as a bug.")
@@ -74,26 +75,26 @@ def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], cont
 
     Each condition stands once, inside; outside there are only truth tests, in which NULL is neither.
     """
-    inner = [f"{context.subject}.key AS key"]
+    inner = [f"{context.subject}.n AS n"]
     values: list[object] = []
     tests = [compile_condition(exclusion.condition, context) for exclusion in exclusions]
     cases = " ".join(f"WHEN {test.text} THEN {number}" for number, test in enumerate(tests))
     inner.append(f"CASE {cases} END AS excluded" if tests else "CAST(NULL AS INTEGER) AS excluded")
     values += [value for test in tests for value in test.values]
-    outer = ["key", "excluded"]
+    outer = ["n", "excluded"]
     for number, rule in enumerate(rules):
         applies = compile_condition(rule.applies, context) if rule.applies is not None else Sql("TRUE")
         require = compile_condition(rule.require, context)
         inner += [f"{applies.text} AS a{number}", f"{require.text} AS r{number}"]
         values += [*applies.values, *require.values]
         outer.append(outcome_sql(f"a{number}", f"r{number}") + f" AS {column(rule.id)}")
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY key"
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY n"
     return Sql(text, tuple(values))
 
 
 def outcome_sql(applies: str, require: str) -> str:
     """Return the SQL of a verdict's letter from two truth values."""
     return (
-        f"CASE WHEN excluded IS NOT NULL OR NOT {applies} THEN 'n' WHEN {applies} AND {require} THEN 'p'"
-        f" WHEN {applies} AND NOT {require} THEN 'f' ELSE 'u' END"
+        f"CAST(CASE WHEN excluded IS NOT NULL OR NOT {applies} THEN 'n' WHEN {applies} AND {require} THEN 'p'"
+        f" WHEN {applies} AND NOT {require} THEN 'f' ELSE 'u' END AS {LETTER})"
     )

@@ -50,14 +50,14 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
     context = Context(subject, estate.now, whole_tables(estate))
     if keys is None:
         wanted = " OR ".join(f"{column(rule.id)} IN ('f', 'u')" for rule in matrix.rules)
-        chosen, values = f"SELECT key FROM {matrix.table} WHERE {wanted}", []
+        chosen, values = f"SELECT n FROM {matrix.table} WHERE {wanted}", []
     else:
-        chosen, values = f"SELECT key FROM {matrix.table} WHERE key IN (SELECT unnest(?))", [list(keys)]
+        chosen, values = f"SELECT n FROM {subject} WHERE key IN (SELECT unnest(?))", [list(keys)]
     # The rows that are shown are joined once and kept whole; each rule then looks only at these.
     relations = ", ".join(SEES[subject])
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {FROM[subject]}"
-        f" WHERE {subject}.key IN ({chosen})",
+        f" WHERE {subject}.n IN ({chosen})",
         values,
     )
     for rule in matrix.rules:
@@ -66,7 +66,7 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
         letters = "" if keys is not None else f"WHERE v.{column(rule.id)} IN ('f', 'u')"
         rows = connection.execute(
             f"SELECT v.{column(rule.id)}, v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown"
-            f" JOIN {matrix.table} v ON v.key = {subject}.key {letters} ORDER BY {subject}.key",
+            f" JOIN {matrix.table} v ON v.n = {subject}.n {letters} ORDER BY {subject}.n",
             sql.values,
         ).fetchall()
         for letter, excluded, resource, key, *cells in rows:
@@ -289,7 +289,7 @@ def _shown_sql(field: Field) -> str:
             f" THEN CAST({low} AS VARCHAR) || ' to ' || coalesce(CAST({high} AS VARCHAR), 'more') END"
         )
     if field.type == "relation":
-        return f"({field.name}.key IS NOT NULL)"
+        return f"({field.name}.n IS NOT NULL)"
     return value_sql(field)
 
 

@@ -127,7 +127,7 @@ def _absent(field: Field) -> str:
     if field.absent != "none":
         return ""
     relation, column = field.relation, field.column
-    return f"{relation}.key IS NOT NULL AND {relation}.\"{column}\" IS NULL AND NOT is_bad({relation}.bad, '{column}')"
+    return f"{relation}.n IS NOT NULL AND {relation}.\"{column}\" IS NULL AND NOT is_bad({relation}.bad, '{column}')"
 
 
 def _known_absent(leaf: Sql, absent: str) -> Sql:
@@ -156,14 +156,14 @@ def _relation_exists(relation: str, context: Context) -> str:
     if relation == "scale_set":
         none = "vm.scale_set_id IS NULL AND NOT is_bad(vm.bad, 'scale_set_id')"
         gone = " WHEN vm.scale_set_id IS NOT NULL THEN FALSE" if TABLE_OF[relation] in context.whole else ""
-        return f"CASE WHEN scale_set.key IS NOT NULL THEN TRUE WHEN {none} THEN FALSE{gone} END"
-    missing = [f"WHEN {relation}.key IS NOT NULL THEN TRUE"]
+        return f"CASE WHEN scale_set.n IS NOT NULL THEN TRUE WHEN {none} THEN FALSE{gone} END"
+    missing = [f"WHEN {relation}.n IS NOT NULL THEN TRUE"]
     if context.subject == "vm" and relation in ("policy", "vault"):
         missing.append("WHEN NOT item.here THEN FALSE")
     if context.subject in ("vm", "item") and relation == "policy":
         missing.append("WHEN item.here AND item.policy_id IS NULL AND NOT is_bad(item.bad, 'policy_id') THEN FALSE")
     if TABLE_OF[relation] in context.whole:
-        via = {"policy": "item.policy_key", "vault": "item.vault_key", "vm": "item.vm_key"}.get(relation)
+        via = {"policy": "item.policy_id", "vault": "item.vault_id", "vm": "item.vm_id"}.get(relation)
         condition = f"{via} IS NOT NULL" if via and context.subject in ("vm", "item") else "TRUE"
         missing.append(f"WHEN {condition} THEN FALSE")
     return f"CASE {' '.join(missing)} END"

@@ -86,7 +86,7 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
         )
         names = [column[0] for column in cursor.description or ()]
         cells = dict(zip(names, cursor.fetchone() or (), strict=False))
-        if cells.get("key") is None and relation != "item":
+        if cells.get("n") is None and relation != "item":
             continue
         console.print(relation.replace("_", " "), style="bold")
         for field in FIELDS.values():
@@ -107,8 +107,8 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
 def _print_items(console: "Console", assessment: "Assessment", key: str) -> None:
     """Name every backup item of a VM, the one that counts first."""
     rows = assessment.estate.query(
-        "SELECT i.id, i.state, i.last_recovery_point FROM item i LEFT JOIN live l ON l.item_key = i.key"
-        " WHERE i.vm_key = ? ORDER BY l.item_key IS NULL, i.key",
+        "SELECT i.id, i.state, i.last_recovery_point FROM item i LEFT JOIN live l ON l.item_n = i.n"
+        " WHERE i.vm_id_key = ? ORDER BY l.item_n IS NULL, i.n",
         [key],
     )
     if len(rows) > 1:

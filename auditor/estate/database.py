@@ -10,35 +10,16 @@ import duckdb
 import msgspec
 
 from auditor.declared.intents import TAG, IntentMap, VaultFacts
-from auditor.estate.fields import TABLE_OF, TagName
+from auditor.estate.fields import TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.estate.schedule import Runs, read_schedule
+from auditor.inventory.facts import load_facts
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
-from auditor.inventory.tables import TABLES, Column, Table
+from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold
 
-_SQL_TYPES = {
-    "text": "VARCHAR",
-    "id": "VARCHAR",
-    "json": "VARCHAR",
-    "number": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "time": "BIGINT",
-}
-_IDENTITY = {
-    "id": "VARCHAR",
-    "key": "VARCHAR",
-    "name": "VARCHAR",
-    "name_key": "VARCHAR",
-    "subscription_id": "VARCHAR",
-    "resource_group_name": "VARCHAR",
-    "resource_group_name_key": "VARCHAR",
-    "tags_read": "BOOLEAN",
-    "source": "VARCHAR",
-    "bad": "VARCHAR[]",
-}
-_NEVER = "-62135596800000000"
-_RELATION_OF = {table: relation for relation, table in TABLE_OF.items()}
+# What the database may hold in memory; the rest of a large estate waits on disk.
+MEMORY = "700MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +52,12 @@ class Estate:
         return not any(gap.table in (table, EVERY_TABLE) for gap in self.gaps)
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Open an empty database in memory."""
-    return duckdb.connect(
-        config={"threads": 2, "preserve_insertion_order": True, "autoinstall_known_extensions": False}
-    )
+def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an empty database in memory; what does not fit goes into the folder ``spill``."""
+    config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True, "autoinstall_known_extensions": False}
+    if spill is not None:
+        config |= {"memory_limit": MEMORY, "temp_directory": str(spill / "spill")}
+    return duckdb.connect(config=config)
 
 
 def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wanted
@@ -99,13 +81,10 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         as_of: the time to judge at; the inventory's own when ``None``.
         complete: tables that the caller declared to be whole.
     """
-    connection = connect()
+    connection = connect(folder)
     loader = _Loader(connection, folder)
-    problems = list(inventory.problems)
-    for table in TABLES:
-        problems += loader.table(table, inventory.spool.get(table.name))
-    wanted = {*tags, TagName("vault", TAG)}
-    problems += loader.tags(inventory.tags, wanted)
+    problems = [*inventory.problems, *load_facts(connection, inventory)]
+    problems += loader.tags({*tags, TagName("vault", TAG)})
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
     loader.schedules()
     loader.intents(intents)
@@ -116,7 +95,9 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
     loader.rows("unread_rows", types, _unread(gaps, reach_all=reach_all))
     connection.execute("INSERT INTO unread SELECT * FROM unread_rows")
-    # Nothing after this needs a file or the network; rules are other people's.
+    # Nothing after this needs other files or the network; rules are other people's.
+    folders = [str(folder), *(str(snapshot.folder) for snapshot in inventory.snapshots)]
+    connection.execute("SET allowed_directories = ?", [folders])
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return Estate(
         connection,
@@ -138,90 +119,42 @@ class _Loader:
 
     def rows(self, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
         """Make a table of rows that Python has."""
-        path = self.folder / f"{name}.rows.ndjson"
-        with path.open("wb") as file:
-            file.writelines(self.encoder.encode(row) + b"\n" for row in rows)
-        self.read(name, types, path)
-
-    def read(self, name: str, types: Mapping[str, str], path: Path | None) -> None:
-        """Make a table of an NDJSON file, or an empty one."""
-        if path is None or not path.stat().st_size:
-            columns = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
-            self.connection.execute(f"CREATE TABLE {name} ({columns})")
+        lines = [self.encoder.encode(row) + b"\n" for row in rows]
+        columns = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
+        self.connection.execute(f"CREATE TABLE {name} ({columns})")
+        if not lines:
             return
+        path = self.folder / f"{name}.rows.ndjson"
+        path.write_bytes(b"".join(lines))
         described = "{" + ", ".join(f"'{column}': '{kind}'" for column, kind in types.items()) + "}"
         self.connection.execute(
-            f"CREATE TABLE {name} AS SELECT * FROM read_json(?, format = 'newline_delimited', columns = {described},"
-            " maximum_object_size = 268435456)",
+            f"INSERT INTO {name} SELECT * FROM read_json(?, format = 'newline_delimited', columns = {described},"
+            f" maximum_object_size = {max(1_000_000, *map(len, lines))})",
             [str(path)],
         )
 
-    def table(self, table: Table, spool: Path | None) -> list[Problem]:
-        """Make a table of facts with one row for each resource; tell where what was read twice disagrees."""
-        types = dict(_IDENTITY)
-        columns = [*table.columns]
-        if table.in_vault:
-            columns.append(Column("vault_id", "id", (), "Its vault, read off the id"))
-        for column in columns:
-            types[column.name] = _SQL_TYPES[column.type]
-            if column.type in ("text", "id"):
-                types[column.name + "_key"] = "VARCHAR"
-        raw = f"raw_{table.name}"
-        self.read(raw, types, spool)
-        names = [name for name in types if name != "key"]
-        rows = f"SELECT key, {', '.join(names)} FROM {raw}"
+    def tags(self, wanted: set[TagName]) -> list[Problem]:
+        """Make one narrow table of the wanted tags for each relation; tell where a tag was read twice and differs."""
         problems = []
-        twice = self.connection.execute(f"SELECT key FROM {raw} GROUP BY key HAVING count(*) > 1").fetchall()
-        if twice:
-            self.connection.execute("CREATE TABLE twice AS SELECT unnest(?) AS key", [[key for (key,) in twice]])
-            problems = self._disagreements(table, columns, raw)
-            merged = ", ".join(_merged(name, types) for name in names)
-            rows += (
-                f" WHERE key NOT IN (SELECT key FROM twice) UNION ALL SELECT key, {merged} FROM {raw}"
-                " WHERE key IN (SELECT key FROM twice) GROUP BY key"
-            )
-        final = ", ".join(["key", *(_final(name, types, table) for name in names)])
-        self.connection.execute(f"CREATE TABLE {table.name} AS SELECT {final} FROM ({rows}) ORDER BY key")
-        self.connection.execute(f"DROP TABLE {raw}; DROP TABLE IF EXISTS twice")
-        return problems
-
-    def _disagreements(self, table: Table, columns: Sequence[Column], raw: str) -> list[Problem]:
-        problems = []
-        for column in columns:
-            same = f"coalesce({column.name}_key, {column.name})" if column.type in ("text", "id") else column.name
-            rows = self.connection.execute(
-                f"SELECT key, list(DISTINCT CAST({column.name} AS VARCHAR) ORDER BY CAST({column.name} AS VARCHAR)),"
-                f" string_agg(DISTINCT source, ', ' ORDER BY source) FROM {raw} WHERE key IN (SELECT key FROM twice)"
-                f" AND {column.name} IS NOT NULL GROUP BY key HAVING count(DISTINCT {same}) > 1 ORDER BY key",
-            ).fetchall()
-            for key, values, sources in rows:
-                said = " and ".join(_short(value) for value in values[:3])
-                problems.append(Problem(table.name, key, column.name, f"read twice and different: {said} ({sources})"))
-        return problems
-
-    def tags(self, spool: Path | None, wanted: set[TagName]) -> list[Problem]:
-        """Make one narrow table of the wanted tags for each relation."""
-        types = dict.fromkeys(("table", "key", "name", "name_key", "value", "value_key"), "VARCHAR")
-        self.read("raw_tags", types, spool)
-        problems = [
-            Problem(table, key, f"tag {name}", "the tag was read twice and different")
-            for table, key, name in self.connection.execute(
-                'SELECT "table", key, name_key FROM raw_tags GROUP BY ALL'
-                " HAVING count(DISTINCT value_key) > 1 ORDER BY ALL",
-            ).fetchall()
-        ]
         for table in TABLES:
-            relation = table.relation
-            if not relation:
+            names = sorted({tag for tag in wanted if tag.relation == table.relation}, key=lambda tag: tag.name)
+            if not table.relation:
                 continue
-            names = sorted({tag for tag in wanted if tag.relation == relation}, key=lambda tag: tag.name)
-            self._relation_tags(relation, table.name, names)
-        self.connection.execute("DROP TABLE raw_tags")
+            self._relation_tags(table, names)
+            differing = self.connection.execute(
+                f"SELECT f.key, t.name_key FROM facts_tags t JOIN facts_{table.name} f ON f.n = t.n WHERE t.kind = ?"
+                " AND list_contains(?, t.name_key) GROUP BY ALL HAVING count(DISTINCT t.value_key) > 1 ORDER BY ALL",
+                [table.name, [tag.name for tag in names]],
+            ).fetchall()
+            problems += [
+                Problem(table.name, key, f"tag {name}", "the tag was read twice and different")
+                for key, name in differing
+            ]
         return problems
 
-    def _relation_tags(self, relation: str, table: str, names: Sequence[TagName]) -> None:
-        columns = ["key"]
-        values: list[str] = []
+    def _relation_tags(self, table: Table, names: Sequence[TagName]) -> None:
+        columns = ["n"]
+        values: list[Any] = []
         for tag in names:
             # One value, and readable: else the tag is there and its value is not known.
             sure = (
@@ -235,8 +168,9 @@ class _Loader:
             ]
             values += [tag.name] * 7
         self.connection.execute(
-            f'CREATE TABLE {relation}_tags AS SELECT {", ".join(columns)} FROM raw_tags WHERE "table" = ? GROUP BY key',
-            [*values, table],
+            f"CREATE TABLE {table.relation}_tags AS SELECT {', '.join(columns)} FROM facts_tags"
+            " WHERE kind = ? AND list_contains(?, name_key) GROUP BY n",
+            [*values, table.name, [tag.name for tag in names]],
         )
 
     def schedules(self) -> None:
@@ -258,21 +192,21 @@ class _Loader:
 
     def intents(self, intents: IntentMap) -> None:
         """Find out what each vault is for."""
-        types = {"key": "VARCHAR", "intent": "VARCHAR", "source": "VARCHAR", "note": "VARCHAR", "reason": "VARCHAR"}
+        types = {"n": "INTEGER", "intent": "VARCHAR", "source": "VARCHAR", "note": "VARCHAR", "reason": "VARCHAR"}
         tag = TagName("vault", TAG)
         found = self.connection.execute(
-            f"SELECT v.key, t.{tag.column}_key, coalesce(t.{tag.column}_here, FALSE), v.tags_read, s.management_groups"
-            " FROM vaults v LEFT JOIN vault_tags t ON t.key = v.key"
-            " LEFT JOIN subscriptions s ON s.key = '/subscriptions/' || v.subscription_id ORDER BY v.key",
+            f"SELECT v.n, v.key, t.{tag.column}_key, coalesce(t.{tag.column}_here, FALSE), v.tags_read,"
+            " s.management_groups FROM vaults v LEFT JOIN vault_tags t ON t.n = v.n"
+            " LEFT JOIN subscriptions s ON s.n = v.subscription_n ORDER BY v.n",
         ).fetchall()
         rows = []
-        for key, value, here, tags_read, chain in found:
+        for number, key, value, here, tags_read, chain in found:
             known = value is not None or (bool(tags_read) and not here)
             facts = VaultFacts(key, value.strip() if value is not None else None, known, _management_groups(chain))
             intent = intents.of(facts)
             rows.append(
                 {
-                    "key": key,
+                    "n": number,
                     "intent": intent.intent,
                     "source": intent.source,
                     "note": intent.note,
@@ -280,53 +214,6 @@ class _Loader:
                 },
             )
         self.rows("intents", types, rows)
-
-
-def _merged(name: str, types: Mapping[str, str]) -> str:
-    """Return the SQL that makes one cell of several; where they disagree it is not known."""
-    match name:
-        case "id" | "name" | "subscription_id" | "resource_group_name" | "vault_id":
-            return f"max({name})"  # of several spellings the one with the fewest capitals
-        case "name_key" | "resource_group_name_key" | "vault_id_key":
-            spelled = name.removesuffix("_key")
-            return f"arg_max(coalesce({name}, {spelled}), {spelled})"
-        case "tags_read":
-            return "bool_and(tags_read)"
-        case "source":
-            return "string_agg(DISTINCT source, ', ' ORDER BY source)"
-        case "bad":
-            differing = [
-                f"CASE WHEN count(DISTINCT {_same(column, types)}) > 1 THEN '{column}' END"
-                for column in types
-                if column not in _IDENTITY and not column.endswith("_key")
-            ]
-            return f"list_concat(flatten(list(bad)), [{', '.join(differing)}])"
-        case _:
-            column = name.removesuffix("_key")
-            same = _same(column, types)
-            if name.endswith("_key") and column in types:
-                return f"CASE WHEN count(DISTINCT {same}) = 1 THEN min({same}) END"
-            return f"CASE WHEN count(DISTINCT {same}) = 1 THEN min({name}) END"
-
-
-def _same(column: str, types: Mapping[str, str]) -> str:
-    return f"coalesce({column}_key, {column})" if f"{column}_key" in types else column
-
-
-def _final(name: str, types: Mapping[str, str], table: Table) -> str:
-    """Return the SQL of a finished cell: its folded twin filled in, its absence given the declared meaning."""
-    column = name.removesuffix("_key")
-    if name.endswith("_key") and column in types:
-        return f"coalesce({name}, {column}) AS {name}"
-    declared = next((entry for entry in table.columns if entry.name == name), None)
-    if declared is None or declared.absent not in ("false", "never"):
-        return name
-    meaning = "FALSE" if declared.absent == "false" else _NEVER
-    given = f" AND {declared.given}" if declared.given else ""
-    return (
-        f"CASE WHEN {name} IS NULL AND NOT coalesce(list_contains(bad, '{name}'), FALSE){given} THEN {meaning}"
-        f" ELSE {name} END AS {name}"
-    )
 
 
 def _schedule_row(text: str) -> dict[str, Any]:
@@ -405,7 +292,3 @@ def _unread(gaps: Sequence[Gap], *, reach_all: bool) -> list[dict[str, str]]:
         }
         for (table, scope), list_of_causes in sorted(causes.items())
     ]
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= 80 else value[:77] + "..."

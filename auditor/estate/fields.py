@@ -23,16 +23,16 @@ SEES: dict[Subject, tuple[Relation, ...]] = {
 }
 FROM: dict[Subject, str] = {
     "vm": (
-        "vm JOIN vm_item AS item ON item.of_vm = vm.key LEFT JOIN policy ON policy.key = item.policy_key"
-        " LEFT JOIN vault ON vault.key = item.vault_key LEFT JOIN resource_group ON resource_group.key = vm.group_key"
-        " LEFT JOIN subscription ON subscription.key = vm.subscription_key"
-        " LEFT JOIN scale_set ON scale_set.key = vm.scale_set_id_key"
+        "vm JOIN vm_item AS item ON item.of_vm = vm.n LEFT JOIN policy ON policy.n = item.policy_n"
+        " LEFT JOIN vault ON vault.n = item.vault_n LEFT JOIN resource_group ON resource_group.n = vm.group_n"
+        " LEFT JOIN subscription ON subscription.n = vm.subscription_n"
+        " LEFT JOIN scale_set ON scale_set.n = vm.scale_set_id_n"
     ),
     "item": (
-        "item LEFT JOIN vm ON vm.key = item.vm_key LEFT JOIN policy ON policy.key = item.policy_key"
-        " LEFT JOIN vault ON vault.key = item.vault_key"
+        "item LEFT JOIN vm ON vm.n = item.vm_n LEFT JOIN policy ON policy.n = item.policy_n"
+        " LEFT JOIN vault ON vault.n = item.vault_n"
     ),
-    "policy": "policy LEFT JOIN vault ON vault.key = policy.vault_key",
+    "policy": "policy LEFT JOIN vault ON vault.n = policy.vault_n",
     "vault": "vault",
 }
 TABLE_OF: dict[str, str] = {table.relation: table.name for table in TABLES if table.relation}

@@ -4,6 +4,7 @@
 -- (relation, subscription or '*', cause), *_tags. A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
 -- 'protected_items' the policies and vaults of the subscription. A row that is not there, and a value that is not known, are NULL.
 -- NULL is carried, never guessed away: only existence, counts and what "known to be" means are decided here.
+-- Joins go by number (n, and links such as policy_id_n). What many views ask for is worked out once, in narrow tables.
 
 CREATE MACRO is_bad(columns, name) AS coalesce(list_contains(columns, name), FALSE);
 
@@ -62,37 +63,49 @@ FROM (
   FROM protected_items p
 ) i;
 
+-- What the views below count and compare of an item.
+CREATE TABLE item_states AS
+SELECT n, vm_id_n AS vm_n, policy_id_n AS policy_n, vault_id_n AS vault_n, coalesce(kind, 'vm') = 'vm' AS maybe_vm,
+       kind = 'other' AS other, state, last_recovery_point
+FROM items;
+
 -- The one item of a VM that counts. An item whose state is not known goes before one that is known not to protect:
 -- it might be the live one, and then the VM's protection is not known.
-CREATE VIEW live AS
-SELECT vm_id_key AS vm_key, key AS item_key, items
+CREATE TABLE live AS
+SELECT vm_n, n AS item_n, items
 FROM (
-  SELECT vm_id_key, key, count(*) OVER (PARTITION BY vm_id_key) AS items,
+  SELECT vm_n, n, count(*) OVER (PARTITION BY vm_n) AS items,
          row_number() OVER (
-           PARTITION BY vm_id_key
+           PARTITION BY vm_n
            ORDER BY CASE WHEN state = 'protected' THEN 0 WHEN state IS NULL THEN 1 WHEN state = 'soft-deleted' THEN 3 ELSE 2 END,
-                    last_recovery_point DESC NULLS LAST, key
+                    last_recovery_point DESC NULLS LAST, n
          ) AS place
-  FROM items
-  WHERE vm_id_key IS NOT NULL AND coalesce(kind, 'vm') = 'vm'
+  FROM item_states
+  WHERE vm_n IS NOT NULL AND maybe_vm
 )
 WHERE place = 1;
 
 -- When protection was configured: jobs name the container, some the VM.
-CREATE VIEW configured AS
-SELECT vault_id_key AS vault_key, who,
-       CASE WHEN count(started) = count(*) THEN max(started) END AS started
+CREATE TABLE configured AS
+SELECT n, CASE WHEN count(started) = count(*) THEN max(started) END AS started
 FROM (
-  SELECT vault_id_key, started, container_name_key AS who, operation_key, status_key FROM backup_jobs
+  SELECT i.n, j.started FROM backup_jobs j JOIN items i ON i.vault_id_key = j.vault_id_key AND i.container_key = j.container_name_key
+  WHERE j.operation_key = 'configurebackup' AND coalesce(j.status_key, '') NOT IN ('failed', 'cancelled')
   UNION ALL
-  SELECT vault_id_key, started, vm_id_key AS who, operation_key, status_key FROM backup_jobs
+  SELECT i.n, j.started FROM backup_jobs j JOIN items i ON i.vault_id_key = j.vault_id_key AND i.vm_id_key = j.vm_id_key
+  WHERE j.operation_key = 'configurebackup' AND coalesce(j.status_key, '') NOT IN ('failed', 'cancelled')
 )
-WHERE who IS NOT NULL AND operation_key = 'configurebackup' AND coalesce(status_key, '') NOT IN ('failed', 'cancelled')
-GROUP BY vault_id_key, who;
+GROUP BY n;
+
+-- Items of VMs that are not in the inventory, by name: where a VM was moved or renamed, its old item is among them.
+CREATE TABLE left_behind AS
+SELECT friendly_name_key, count(*) AS items, min(vm_id) AS vm_id FROM items
+WHERE vm_id_n IS NULL AND vm_id IS NOT NULL AND kind = 'vm' AND friendly_name IS NOT NULL
+GROUP BY friendly_name_key;
 
 CREATE VIEW policy AS
-SELECT p.*, t.* EXCLUDE (key),
-       p.vault_id_key AS vault_key,
+SELECT p.*, t.* EXCLUDE (n),
+       p.vault_id_n AS vault_n,
        CASE WHEN r.items > 0 OR p.protected_items_count > 0 THEN TRUE
             WHEN p.protected_items_count = 0 THEN FALSE
             WHEN is_bad(p.bad, 'protected_items_count') THEN NULL
@@ -106,18 +119,18 @@ SELECT p.*, t.* EXCLUDE (key),
                 c.reason, CASE WHEN c.busiest_low <> c.busiest_high THEN c.note END, 'the answer holds no schedulePolicy')
          AS schedule_reason
 FROM backup_policies p
-LEFT JOIN policy_tags t ON t.key = p.key
+LEFT JOIN policy_tags t ON t.n = p.n
 LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type_key = 'azureiaasvm'
 LEFT JOIN (
-  SELECT policy_id_key, count(*) AS items FROM items
-  WHERE coalesce(kind, 'vm') = 'vm' AND coalesce(state, '') NOT IN ('stopped', 'soft-deleted') GROUP BY policy_id_key
-) r ON r.policy_id_key = p.key
+  SELECT policy_n, count(*) AS items FROM item_states
+  WHERE maybe_vm AND coalesce(state, '') NOT IN ('stopped', 'soft-deleted') GROUP BY policy_n
+) r ON r.policy_n = p.n
 LEFT JOIN unread e ON e.relation = 'protected_items' AND e.subscription = '*'
 LEFT JOIN unread s ON s.relation = 'protected_items' AND s.subscription = coalesce(p.subscription_id, '')
 WHERE coalesce(p.management_type_key, 'azureiaasvm') = 'azureiaasvm';
 
 CREATE VIEW vault AS
-SELECT v.*, t.* EXCLUDE (key),
+SELECT v.*, t.* EXCLUDE (n),
        CASE WHEN v.redundancy IS NOT NULL THEN NULL
             WHEN is_bad(v.bad, 'declared_redundancy') OR is_bad(v.config_bad, 'model_type')
                  OR is_bad(v.config_bad, 'storage_type') THEN 'its redundancy could not be used'
@@ -160,33 +173,29 @@ FROM (
               ELSE coalesce(c.model_type, c.storage_type)
          END AS redundancy
   FROM vaults d
-  LEFT JOIN storage_configs c ON c.key = d.key || '/backupstorageconfig/vaultstorageconfig'
+  LEFT JOIN storage_configs c ON c.vault_id_n = d.n AND c.name_key = 'vaultstorageconfig'
 ) v
-LEFT JOIN vault_tags t ON t.key = v.key
-LEFT JOIN intents i ON i.key = v.key
+LEFT JOIN vault_tags t ON t.n = v.n
+LEFT JOIN intents i ON i.n = v.n
 LEFT JOIN unpaired_regions u ON u.location = v.location
 LEFT JOIN (
-  SELECT vault_id_key, count(*) FILTER (coalesce(kind, 'vm') = 'vm') AS vm_items,
-         count(*) FILTER (kind = 'other') AS other_items
-  FROM items GROUP BY vault_id_key
-) n ON n.vault_id_key = v.key
+  SELECT vault_n, count(*) FILTER (maybe_vm) AS vm_items, count(*) FILTER (other) AS other_items
+  FROM item_states GROUP BY vault_n
+) n ON n.vault_n = v.n
 LEFT JOIN unread e ON e.relation = 'protected_items' AND e.subscription = '*'
 LEFT JOIN unread s ON s.relation = 'protected_items' AND s.subscription = coalesce(v.subscription_id, '');
 
 CREATE VIEW resource_group AS
-SELECT g.*, t.* EXCLUDE (key) FROM resource_groups g LEFT JOIN resource_group_tags t ON t.key = g.key;
+SELECT g.*, t.* EXCLUDE (n) FROM resource_groups g LEFT JOIN resource_group_tags t ON t.n = g.n;
 
 CREATE VIEW subscription AS
-SELECT s.*, t.* EXCLUDE (key) FROM subscriptions s LEFT JOIN subscription_tags t ON t.key = s.key;
+SELECT s.*, t.* EXCLUDE (n) FROM subscriptions s LEFT JOIN subscription_tags t ON t.n = s.n;
 
 CREATE VIEW scale_set AS
-SELECT s.*, t.* EXCLUDE (key) FROM scale_sets s LEFT JOIN scale_set_tags t ON t.key = s.key;
+SELECT s.*, t.* EXCLUDE (n) FROM scale_sets s LEFT JOIN scale_set_tags t ON t.n = s.n;
 
 CREATE VIEW vm AS
-SELECT v.*, t.* EXCLUDE (key),
-       CASE WHEN v.resource_group_name IS NOT NULL
-            THEN '/subscriptions/' || v.subscription_id || '/resourcegroups/' || v.resource_group_name_key END AS group_key,
-       '/subscriptions/' || v.subscription_id AS subscription_key,
+SELECT v.*, t.* EXCLUDE (n),
        CASE WHEN v.from_image THEN 'gallery-image'
             WHEN NOT v.from_image AND v.os_disk_origin IN ('Attach', 'Copy', 'Restore', 'Empty') THEN 'attached-disk'
        END AS origin,
@@ -242,17 +251,12 @@ FROM (
          CASE WHEN w.provision_vm_agent THEN 'declared' WHEN NOT w.provision_vm_agent THEN 'absent' END AS agent_declared
   FROM virtual_machines w
 ) v
-LEFT JOIN vm_tags t ON t.key = v.key
-LEFT JOIN (
-  SELECT i.friendly_name_key, count(*) AS items, min(i.vm_id) AS vm_id FROM items i
-  LEFT JOIN virtual_machines o ON o.key = i.vm_id_key
-  WHERE o.key IS NULL AND i.kind = 'vm' AND i.friendly_name IS NOT NULL AND i.vm_id IS NOT NULL
-  GROUP BY i.friendly_name_key
-) m ON m.friendly_name_key = v.name_key;
+LEFT JOIN vm_tags t ON t.n = v.n
+LEFT JOIN left_behind m ON m.friendly_name_key = v.name_key;
 
 -- The backup items of VMs, as item rules see them.
 CREATE VIEW item AS
-SELECT i.*, t.* EXCLUDE (key), i.vm_id_key AS vm_key, i.policy_id_key AS policy_key, i.vault_id_key AS vault_key,
+SELECT i.*, t.* EXCLUDE (n), i.vm_id_n AS vm_n, i.policy_id_n AS policy_n, i.vault_id_n AS vault_n,
        TRUE AS here,
        CASE i.state
             WHEN 'protected' THEN 'Protected by policy ' || coalesce(p.name, '(not known)') || ' in vault '
@@ -265,8 +269,7 @@ SELECT i.*, t.* EXCLUDE (key), i.vm_id_key AS vm_key, i.policy_id_key AS policy_
             WHEN 'error' THEN 'Its backup item is in an error state.'
             WHEN 'soft-deleted' THEN 'Its backup item is deleted and will be purged (soft-deleted).'
        END AS state_note,
-       CASE WHEN (c.vault_key IS NOT NULL AND c.started IS NULL) OR (d.vault_key IS NOT NULL AND d.started IS NULL) THEN NULL
-            WHEN c.vault_key IS NOT NULL OR d.vault_key IS NOT NULL THEN greatest(c.started, d.started)
+       CASE WHEN c.n IS NOT NULL THEN c.started
             WHEN coalesce(je.cause, js.cause) IS NULL THEN never()
        END AS configured,
        coalesce(je.cause, js.cause) IS NOT NULL AS configured_open,
@@ -274,11 +277,10 @@ SELECT i.*, t.* EXCLUDE (key), i.vm_id_key AS vm_key, i.policy_id_key AS policy_
        coalesce(p.snapshot_consistency_key = 'onlycrashconsistent' AND i.state NOT IN ('stopped', 'soft-deleted'), FALSE)
          AS agentless
 FROM items i
-LEFT JOIN item_tags t ON t.key = i.key
-LEFT JOIN backup_policies p ON p.key = i.policy_id_key
-LEFT JOIN vaults u ON u.key = i.vault_id_key
-LEFT JOIN configured c ON c.vault_key = i.vault_id_key AND c.who = i.container_key
-LEFT JOIN configured d ON d.vault_key = i.vault_id_key AND d.who = i.vm_id_key
+LEFT JOIN item_tags t ON t.n = i.n
+LEFT JOIN backup_policies p ON p.n = i.policy_id_n
+LEFT JOIN vaults u ON u.n = i.vault_id_n
+LEFT JOIN configured c ON c.n = i.n
 LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
 LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '')
 WHERE coalesce(i.kind, 'vm') = 'vm';
@@ -286,23 +288,23 @@ WHERE coalesce(i.kind, 'vm') = 'vm';
 -- The live item of each VM, as VM rules see it: one row for every VM. Where items were not all read, only a live
 -- Protected item is sure; anything else might have a twin in what was not read.
 CREATE VIEW vm_item AS
-SELECT v.key AS of_vm, i.* EXCLUDE (state, state_note, state_reason, here, agentless),
-       CASE WHEN i.key IS NOT NULL THEN i.state WHEN v.items_cause IS NULL THEN 'none' END AS state,
-       CASE WHEN i.key IS NOT NULL THEN TRUE WHEN v.items_cause IS NULL THEN FALSE END AS here,
+SELECT v.n AS of_vm, i.* EXCLUDE (state, state_note, state_reason, here, agentless),
+       CASE WHEN i.n IS NOT NULL THEN i.state WHEN v.items_cause IS NULL THEN 'none' END AS state,
+       CASE WHEN i.n IS NOT NULL THEN TRUE WHEN v.items_cause IS NULL THEN FALSE END AS here,
        coalesce(i.agentless, FALSE) AS agentless,
-       CASE WHEN i.key IS NULL AND v.items_cause IS NULL THEN 'Not backed up: there is no backup item for this VM.'
-            WHEN i.key IS NOT NULL THEN i.state_note
+       CASE WHEN i.n IS NULL AND v.items_cause IS NULL THEN 'Not backed up: there is no backup item for this VM.'
+            WHEN i.n IS NOT NULL THEN i.state_note
                  || CASE WHEN v.items > 1 THEN ' ' || v.items || ' backup items exist for this VM; this one counts.' ELSE '' END
        END AS state_note,
-       CASE WHEN i.key IS NULL AND v.items_cause IS NOT NULL
+       CASE WHEN i.n IS NULL AND v.items_cause IS NOT NULL
                  THEN v.items_cause || CASE WHEN v.items > 0 THEN ' (what was read has an item, but none that protects)' ELSE '' END
             ELSE i.state_reason
        END AS state_reason
 FROM (
-  SELECT w.key, l.item_key, l.items, coalesce(e.cause, s.cause) AS items_cause
+  SELECT w.n, l.item_n, l.items, coalesce(e.cause, s.cause) AS items_cause
   FROM virtual_machines w
-  LEFT JOIN live l ON l.vm_key = w.key
+  LEFT JOIN live l ON l.vm_n = w.n
   LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
   LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '')
 ) v
-LEFT JOIN item i ON i.key = v.item_key AND (v.items_cause IS NULL OR i.state = 'protected');
+LEFT JOIN item i ON i.n = v.item_n AND (v.items_cause IS NULL OR i.state = 'protected');

@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from auditor.arm_id import ArmId, parse_arm_id
 from auditor.inventory.model import Problem
+from auditor.inventory.shapes import Part, shape_of
 from auditor.inventory.tables import Column, Table
 from auditor.text import fold, visible, without_surrogates
 from auditor.timestamps import NEVER, is_never, parse_time
@@ -24,14 +26,24 @@ class JsonError(ValueError):
     """Bytes that are not JSON; the message says what and where (``line:column``)."""
 
 
-@dataclass(slots=True)
-class Row:
-    """What one resource becomes: the cells of its table, its tags, and the values that could not be used."""
+class Row(NamedTuple):
+    """What one resource becomes.
 
-    key: str
+    Attributes:
+        arm_id: its id.
+        cells: by column; a folded twin only where folding is more than ASCII. ``tags`` is a list of ``{n, nk, v, vk}``:
+            name and value with their twins, ``v`` left out where it cannot be used.
+        problems: the values that could not be used.
+    """
+
+    arm_id: ArmId
     cells: dict[str, Any]
-    tags: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem]
+
+    @property
+    def key(self) -> str:
+        """The folded id."""
+        return self.arm_id.key
 
 
 class _Unusable(ValueError):
@@ -95,83 +107,190 @@ def decode_row(resource: Mapping[str, Json], arm_id: ArmId, table: Table, source
         table: what it is.
         source: the name of the file it came from.
     """
-    key = arm_id.key
-    cells: dict[str, Any] = {"id": arm_id.text, "key": key, "source": source}
-    row = Row(key, cells)
-    name = resource.get("name")
-    _put_text(cells, "name", name if isinstance(name, str) and name else arm_id.name)
+    shape = shape_of(table)
+    flattened = "properties" not in resource
+    values = [_walk(resource, path.removeprefix("properties.") if flattened else path) for path in shape.paths]
+    return make_row(arm_id, resource.get("name"), resource.get("tags"), values, table, source)
+
+
+def make_row(arm_id: ArmId, called: object, tags: object, values: Sequence[Any], table: Table, source: str) -> Row:
+    """Make the row of one resource.
+
+    Args:
+        arm_id: its id.
+        called: what stands under ``name``.
+        tags: what stands under ``tags``.
+        values: what stands at each path of the table's shape.
+        table: what it is.
+        source: the name of the file it came from.
+    """
+    row = Row(arm_id, _identity(arm_id, called, table, source), [])
+    bad = _read_columns(row, values, table)
+    if tags is None:
+        # ARM leaves out ``tags`` when there are none: a row that was read has had its tags read.
+        row.cells["tags_read"] = True
+    elif isinstance(tags, dict):
+        row.cells["tags_read"] = True
+        if tags:
+            row.cells["tags"] = [_tag(row, table, tag, value) for tag, value in tags.items() if value is not None]
+    else:
+        row.cells["tags_read"] = False
+        bad.append("tags")
+        row.problems.append(Problem(table.name, arm_id.key, "tags", f"tags is {_kind(tags)}, not an object"))
+    if bad:
+        row.cells["bad"] = bad
+    return row
+
+
+def _identity(arm_id: ArmId, called: object, table: Table, source: str) -> dict[str, Any]:
+    """Return the cells that every resource has."""
+    text = arm_id.text
+    cells: dict[str, Any] = {"id": text, "source": source}
+    if not text.isascii():
+        cells["key"] = fold(text)
+    _put_text(cells, "name", called if isinstance(called, str) and called else arm_id.name)
     if arm_id.subscription is not None:
         cells["subscription_id"] = fold(arm_id.subscription)
     if arm_id.resource_group is not None:
         _put_text(cells, "resource_group_name", arm_id.resource_group)
-    if table.in_vault and (vault_id := arm_id.cut("vaults")) is not None:
+    if table.in_vault and (vault_id := arm_id.vault) is not None:
         _put_text(cells, "vault_id", vault_id)
+    return cells
+
+
+def _read_columns(row: Row, values: Sequence[Any], table: Table) -> list[str]:
+    """Put the declared facts into a row; return the columns whose value could not be used."""
+    cells, absent = row.cells, shape_of(table).absent
     bad: list[str] = []
-    flattened = "properties" not in resource
-    for column in table.columns:
+    # What is ordinary is told apart here, without a call: a million resources have twenty million values.
+    for step in _plan(table):
+        name, twin, kind, place, more, words = step.quick
+        value = values[place]
+        if value is None:
+            if not more:
+                continue
+        elif type(value) is str:
+            if kind == "word":
+                if value in words:
+                    cells[name] = value
+                    continue
+            elif kind == "text":
+                if value and not value.isspace():
+                    cells[name] = value
+                    if not value.isascii():
+                        cells[twin] = fold(value)
+                    continue
+            elif kind == "time" and value[:4] not in ("0001", "2001") and (when := parse_time(value)) is not None:
+                cells[name] = when
+                continue
+        elif type(value) is bool:
+            if kind == "boolean":
+                cells[name] = value
+                continue
+        elif kind == "presence" and isinstance(value, Part):
+            if value is not absent[place]:
+                cells[name] = True
+            continue
         try:
-            value = _cell(resource, column, flattened=flattened)
+            usable = _usable_of(values, step, table)
         except _Unusable as error:
-            bad.append(column.name)
-            row.problems.append(Problem(table.name, key, column.name, str(error)))
+            bad.append(name)
+            row.problems.append(Problem(table.name, row.key, name, str(error)))
             continue
-        if value is None:
+        if usable is None:
             continue
-        if isinstance(value, str) and column.type in ("text", "id"):
-            _put_text(cells, column.name, value)
+        if twin and isinstance(usable, str):
+            _put_text(cells, name, usable)
         else:
-            cells[column.name] = value
-    tags = resource.get("tags")
-    if tags is None:
-        # ARM leaves out ``tags`` when there are none: a row that was read has had its tags read.
-        cells["tags_read"] = True
-    elif isinstance(tags, dict):
-        cells["tags_read"] = True
-        for tag, text in tags.items():
-            if isinstance(text, str):
-                row.tags.append((tag, text))
-            elif text is not None:
-                row.problems.append(Problem(table.name, key, f"tag {tag}", f"the tag is {_kind(text)}, not text"))
-                row.tags.append((tag, ""))
-    else:
-        cells["tags_read"] = False
-        bad.append("tags")
-        row.problems.append(Problem(table.name, key, "tags", f"tags is {_kind(tags)}, not an object"))
-    if bad:
-        cells["bad"] = bad
-    return row
+            cells[name] = usable
+    return bad
 
 
-def _put_text(cells: dict[str, Any], name: str, value: str) -> None:
-    cells[name] = value
-    folded = fold(value)
-    if folded != value:  # the folded twin is written only where it differs
-        cells[name + "_key"] = folded
+class _Step(NamedTuple):
+    """How one column is read.
+
+    Attributes:
+        quick: the column's name, that of its folded twin, what is ordinary for it, the first place its value may stand
+            at in the shape, whether there are more, and the words it takes.
+        places: all of these.
+        column: its declaration.
+    """
+
+    quick: tuple[str, str, str, int, bool, frozenset[str]]
+    places: tuple[int, ...]
+    column: Column
 
 
-def _cell(resource: Mapping[str, Json], column: Column, *, flattened: bool) -> object:
-    for path in column.paths:
-        value = _walk(resource, path.removeprefix("properties.") if flattened else path)
-        if value is None:
+@cache
+def _plan(table: Table) -> tuple[_Step, ...]:
+    paths = shape_of(table).paths
+    steps = []
+    for column in table.columns:
+        kind: str = "word" if column.words else column.type
+        if column.pick is not None:
+            kind = "presence" if column.pick == "presence" else ""
+        places = tuple(paths.index(path) for path in column.paths)
+        twin = f"{column.name}_key" if column.type in ("text", "id") else ""
+        words = frozenset(column.words) - {"Invalid"}
+        steps.append(_Step((column.name, twin, kind, places[0], len(places) > 1, words), places, column))
+    return tuple(steps)
+
+
+def _usable_of(values: Sequence[Any], step: _Step, table: Table) -> object:
+    """Return the first value that says something, as it is stored; ``None`` when none does."""
+    column, shape = step.column, shape_of(table)
+    for place in step.places:
+        value = values[place]
+        if value is None or value is shape.absent[place]:
             continue
+        if isinstance(value, _Broken):
+            raise _Unusable(value.why)
         if column.pick is not None:
             value = _PICKS[column.pick](value)
-        usable = _usable(value, column, path)
+            if type(value) is str and value and not value.isspace():
+                return value
+        usable = _usable(value, column, shape.paths[place])
         if usable is not None:
             return usable
     return None
 
 
-def _walk(resource: Mapping[str, Json], path: str) -> Json:
+def _tag(row: Row, table: Table, name: str, value: object) -> dict[str, str]:
+    """Return a tag as it is spooled; a value that is no text makes it a tag whose value is not known."""
+    tag = {"n": name}
+    if not name.isascii():
+        tag["nk"] = fold(name)
+    if isinstance(value, str):
+        tag["v"] = value
+        if not value.isascii():
+            tag["vk"] = fold(value)
+    else:
+        row.problems.append(Problem(table.name, row.key, f"tag {fold(name)}", f"the tag is {_kind(value)}, not text"))
+    return tag
+
+
+def _put_text(cells: dict[str, Any], name: str, value: str) -> None:
+    cells[name] = value
+    if not value.isascii():  # what is ASCII is folded where it is loaded
+        cells[name + "_key"] = fold(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Stands for a value that cannot be reached: something else is in the place of an object."""
+
+    why: str
+
+
+def _walk(resource: Mapping[str, Json], path: str) -> object:
     value: Any = resource
     for step in path.split("."):
         if value is None:
             return None
         if not isinstance(value, dict):
-            message = f"{path}: {_kind(value)} stands where an object with {step} should"
-            raise _Unusable(message)
+            return _Broken(f"{path}: {_kind(value)} stands where an object with {step} should")
         value = value.get(step)
-    return value  # type: ignore[no-any-return]  # JSON all the way
+    return value
 
 
 def _usable(value: object, column: Column, path: str) -> object:
@@ -268,22 +387,25 @@ def _shown(text: str) -> str:
     return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
 
 
-def _presence(value: Json) -> bool:
-    if not isinstance(value, dict):
+def _presence(value: object) -> bool:
+    if not isinstance(value, dict | Part):
         message = f"{_kind(value)} stands where an object should"
         raise _Unusable(message)
     return True
 
 
 def _statuses(value: Json) -> list[dict[str, Json]]:
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list) or len(entries) < len(value):
         message = "statuses is not a list of objects"
         raise _Unusable(message)
-    return [entry for entry in value if isinstance(entry, dict)]
+    return entries
 
 
 def _agent(value: Json, part: str) -> Json:
     """Take a part of the agent's own status: the one about provisioning, else the first."""
+    if type(value) is list and len(value) == 1 and type(value[0]) is dict:
+        return value[0].get(part)
     statuses = _statuses(value)
     about = [entry for entry in statuses if str(entry.get("code", "")).lower().startswith("provisioningstate/")]
     chosen = (about or statuses)[:1]
@@ -294,7 +416,7 @@ def _power_state(value: Json) -> Json:
     """Read ``PowerState/running`` (a code), a list of statuses, or ``VM running`` (as ``az vm list -d`` says it)."""
     if isinstance(value, list):
         codes = [entry.get("code") for entry in _statuses(value)]
-        value = next((c for c in codes if isinstance(c, str) and c.lower().startswith("powerstate/")), None)
+        value = next((c for c in codes if isinstance(c, str) and c[:11].lower() == "powerstate/"), None)
     if not isinstance(value, str):
         return value
     folded = fold(value.strip())

@@ -11,8 +11,10 @@ import msgspec
 
 from auditor.arm_id import is_subscription_id, parse_arm_id, subscription_in_url
 from auditor.errors import UsageError
-from auditor.inventory.decode import Json, JsonError, decode_row, parse_json
+from auditor.inventory.decode import Json, JsonError, decode_row, make_row, parse_json
 from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Source
+from auditor.inventory.quick import quick_answer
+from auditor.inventory.shapes import shape_of
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLE_OF_TYPE, TABLES, Table
 from auditor.text import fold, visible, without_surrogates
 
@@ -129,6 +131,7 @@ class _Reader:
         self.sources: list[Source] = []
         self.passed_over: list[str] = []
         self.others = 0
+        self.longest = 0
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +191,8 @@ class _Reader:
         if not text.strip():
             why = "the file is empty"
             raise _Damaged(why, "Export it again.")
+        if self._quickly(text, file.name):
+            return digest, True
         try:
             value = parse_json(text)
         except JsonError as error:
@@ -212,6 +217,9 @@ class _Reader:
             if not text.strip():
                 continue
             empty = False
+            if self._quickly(text, name):
+                recognised = True
+                continue
             try:
                 value = parse_json(text)
             except JsonError as error:
@@ -219,6 +227,33 @@ class _Reader:
                 raise _not_json(f"{number}:{place.partition(':')[2]}", why) from error
             recognised = self._answer(value, name) or recognised
         return digest.hexdigest(), recognised or empty
+
+    def _quickly(self, text: bytes, name: str) -> bool:
+        """Take in an ordinary answer, decoding only what is declared; tell whether it was one.
+
+        Ordinary is a resource, an array of them, or a page of them, in which each has its id and type. Whatever is out
+        of the ordinary is left to the careful reading, which knows what to say of it: nothing of it is taken in here.
+        """
+        answer = quick_answer(text)
+        if answer is None or (answer.about and _refusal(answer.about) is not None):
+            return False
+        if answer.held:
+            page = _page({**answer.about, answer.held: answer.resources})  # type: ignore[dict-item]  # only counted
+            if page is None:
+                return False
+            self._check_whole(page, {table.name for table, _, _ in answer.resources if table is not None}, name)
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for table, resource, arm_id in answer.resources:
+            if table is None:
+                self.ignored[fold(resource.type)] += 1
+                continue
+            row = make_row(arm_id, resource.name, resource.tags, shape_of(table).values(resource), table, name)
+            lines.setdefault(table.name, []).append(row.cells)
+            self.problems += row.problems
+        for spool, cells in lines.items():
+            self.rows[spool] += len(cells)
+            self._write(spool, self.encoder.encode_lines(cells))
+        return True
 
     def _answer(self, value: Json, name: str) -> bool:
         """Take in one JSON value; tell whether it is an answer of Azure's."""
@@ -271,14 +306,9 @@ class _Reader:
             self._unreadable(table.name, name, f"of type {visible(arm_type)} has no usable id")
             return table
         row = decode_row(resource, parsed, table, name)
-        self._write(table.name, row.cells)
+        self._write(table.name, self.encoder.encode(row.cells) + b"\n")
         self.rows[table.name] += 1
         self.problems.extend(row.problems)
-        unusable = {problem.column for problem in row.problems}
-        for tag, text in row.tags:
-            readable = f"tag {tag}" not in unusable
-            entry = {"table": table.name, "key": row.key, "name": tag, "name_key": fold(tag)}
-            self._write("tags", entry | ({"value": text, "value_key": fold(text)} if readable else {}))
         return table
 
     def _check_whole(self, page: "_Page", seen: set[str], name: str) -> None:
@@ -300,11 +330,12 @@ class _Reader:
     def _gap(self, table: str, scope: str, kind: GapKind, cause: str, hint: str) -> None:
         self.gaps.add(Gap(table, scope, kind, cause, hint))
 
-    def _write(self, spool: str, row: dict[str, Any]) -> None:
-        file = self.spools.get(spool)
+    def _write(self, table: str, lines: bytes) -> None:
+        file = self.spools.get(table)
         if file is None:
-            file = self.spools[spool] = (self.folder / f"{spool}.ndjson").open("wb")
-        file.write(self.encoder.encode(row) + b"\n")
+            file = self.spools[table] = (self.folder / f"{table}.ndjson").open("wb")
+        file.write(lines)
+        self.longest = max(self.longest, len(lines))
 
     def inventory(self, complete: frozenset[str]) -> Inventory:
         for table in TABLES:
@@ -314,11 +345,9 @@ class _Reader:
                 hint = f"Export them ({table.exported_by}), or say that there are none: --complete {table.name}"
                 self._gap(table.name, "", "not-exported", cause, hint)
         gaps = [gap for gap in self.gaps if gap.kind != "not-exported" or gap.table not in complete]
-        paths = {name: self.folder / f"{name}.ndjson" for name in self.spools}
-        tags = paths.pop("tags", None)
         return Inventory(
-            spool=paths,
-            tags=tags,
+            spool={name: self.folder / f"{name}.ndjson" for name in self.spools},
+            longest=self.longest,
             rows=dict(self.rows),
             gaps=tuple(sorted(gaps)),
             problems=tuple(sorted(set(self.problems))),

@@ -49,12 +49,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot that was opened: its folder, the name to call it, and the columns that each of its tables holds."""
+
+    folder: Path
+    name: str
+    columns: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Facts as Azure gave them, not yet joined or judged.
 
     Attributes:
-        spool: for each table an NDJSON file of its rows; tables without rows have none.
-        tags: an NDJSON file of ``{table, key, name, name_key, value, value_key}``, or ``None``.
+        spool: for each table an NDJSON file of its rows, see ``decode.Row``; tables without rows have none.
+        longest: in bytes; no row of the spool is longer.
         rows: how many rows each table has, duplicates counted.
         gaps: what is missing.
         problems: values that could not be used.
@@ -63,10 +72,11 @@ class Inventory:
         passed_over: JSON files that hold no answer of Azure's.
         other_files: how many files in the folders are not JSON by their names.
         collected_at: when the facts were read, in microseconds since 1970 UTC; ``None`` for exports.
+        snapshots: what was opened, its gaps, problems and sources being among those above.
     """
 
     spool: Mapping[str, Path]
-    tags: Path | None
+    longest: int
     rows: Mapping[str, int]
     gaps: tuple[Gap, ...]
     problems: tuple[Problem, ...]
@@ -75,3 +85,4 @@ class Inventory:
     passed_over: tuple[str, ...]
     other_files: int = 0
     collected_at: int | None = None
+    snapshots: tuple[Snapshot, ...] = ()

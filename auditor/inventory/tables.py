@@ -12,7 +12,7 @@ Absence: TypeAlias = Literal["unknown", "false", "none", "never"]
 Pick: TypeAlias = Literal["presence", "location", "agent-status", "agent-code", "agent-message", "power-state"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """One fact about one resource.
 
@@ -27,6 +27,7 @@ class Column:
         given: a boolean column that must be true for ``absent`` to apply (the part of the answer that holds it).
         words: the values Azure documents, spelled as they are shown; another value is not known.
         pick: how to get the value out of what stands at the path, where it is more than taking it.
+        refers_to: the table of the resource that an ``id`` names.
     """
 
     name: str
@@ -37,9 +38,10 @@ class Column:
     given: str = ""
     words: tuple[str, ...] = ()
     pick: Pick | None = None
+    refers_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """The facts of one kind of resource.
 
@@ -49,9 +51,8 @@ class Table:
         arm_types: the ARM types whose resources it holds, folded.
         graph_family: tables that Resource Graph answers out of one of its own tables; an answer that is cut short may
             lack rows of each of them.
-        columns: besides these every table has ``id``, ``key``, ``name``, ``subscription``, ``resource_group`` (read off
-            the id), ``tags_read``, ``source`` and ``bad`` (columns whose value could not be used).
-        in_vault: the rows live in a Recovery Services vault; ``vault_id`` is read off the id.
+        columns: besides these every table has those of ``facts``.
+        in_vault: the rows live in a Recovery Services vault, which ``VAULT_ID`` names.
         exported_by: how to export it, for the hint when it is missing.
     """
 
@@ -194,6 +195,7 @@ VIRTUAL_MACHINES = Table(
             (_P + "virtualMachineScaleSet.id",),
             "The scale set that the VM belongs to",
             absent="none",
+            refers_to="scale_sets",
         ),
     ),
     "az vm list, az vm get-instance-view, or az graph query on resources",
@@ -316,8 +318,15 @@ PROTECTED_ITEMS = Table(
                 _P + "dataSourceId",
             ),
             "The VM that the item protects",
+            refers_to="virtual_machines",
         ),
-        Column("policy_id", "id", (_P + "policyId",), "The backup policy; empty once protection is stopped"),
+        Column(
+            "policy_id",
+            "id",
+            (_P + "policyId",),
+            "The backup policy; empty once protection is stopped",
+            refers_to="backup_policies",
+        ),
         Column(
             "protection_state",
             "text",
@@ -385,7 +394,13 @@ BACKUP_JOBS = Table(
         Column("started", "time", (_P + "startTime",), "When the job started"),
         Column("ended", "time", (_P + "endTime",), "When the job ended"),
         Column("container_name", "text", (_P + "containerName",), "Container of the item"),
-        Column("vm_id", "id", (_P + "dataSourceId",), "The VM; most jobs do not say it"),
+        Column(
+            "vm_id",
+            "id",
+            (_P + "dataSourceId",),
+            "The VM; most jobs do not say it",
+            refers_to="virtual_machines",
+        ),
     ),
     "az backup job list (one call for each vault), or az graph query on recoveryservicesresources",
     in_vault=True,
@@ -455,6 +470,8 @@ TABLES = (
     SCALE_SETS,
     SUBSCRIPTIONS,
 )
+# Read off the id of whatever lives in a vault.
+VAULT_ID = Column("vault_id", "id", (), "Its vault", refers_to="vaults")
 # Read where there are any; an export without them is whole all the same.
 OPTIONAL_TABLES = frozenset({STORAGE_CONFIGS.name, SCALE_SETS.name})
 TABLE_OF_TYPE = {arm_type: table for table in TABLES for arm_type in table.arm_types}

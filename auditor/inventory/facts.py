@@ -1,0 +1,282 @@
+"""Spooled rows and snapshots -> the tables of facts: one row for each resource, numbered, with links by number.
+
+A table of facts ``facts_TABLE`` has the declared columns as they were read, and beside them
+
+- ``n``: the place of the row among all of its table in the order of folded ids. Joins go by it: ids are long
+- ``id``, ``key`` (folded), ``name``, ``subscription_id``, ``resource_group_name``, read off the id where need be
+- ``COLUMN_key``: the folded twin of a text or id
+- ``COLUMN_n``: the number of the resource that an id names, null where it is not in the inventory; likewise ``group_n``
+  and ``subscription_n``
+- ``tags_read``, ``source`` (where it was read), ``bad`` (columns whose value could not be used)
+
+The view ``TABLE`` gives absent values their declared meaning. ``facts_tags`` holds (kind, n, name, name_key, value,
+value_key); a tag whose value could not be used has none.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from auditor.inventory.model import Inventory, Problem, Snapshot
+from auditor.inventory.tables import TABLES, VAULT_ID, Column, Table
+from auditor.timestamps import NEVER
+
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "id": "VARCHAR",
+    "json": "VARCHAR",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "time": "BIGINT",
+}
+_IDENTITY = {
+    "id": "VARCHAR",
+    "key": "VARCHAR",
+    "name": "VARCHAR",
+    "name_key": "VARCHAR",
+    "subscription_id": "VARCHAR",
+    "resource_group_name": "VARCHAR",
+    "resource_group_name_key": "VARCHAR",
+    "tags_read": "BOOLEAN",
+    "source": "VARCHAR",
+    "bad": "VARCHAR[]",
+}
+_TAGS = "STRUCT(n VARCHAR, nk VARCHAR, v VARCHAR, vk VARCHAR)[]"
+TAG_COLUMNS = {
+    "kind": "VARCHAR",
+    "n": "INTEGER",
+    "name": "VARCHAR",
+    "name_key": "VARCHAR",
+    "value": "VARCHAR",
+    "value_key": "VARCHAR",
+}
+_USUAL = 1_000_000  # bytes; what a row may take is set aside for every thread
+_GROUP = "'/subscriptions/' || subscription_id || '/resourcegroups/' || resource_group_name_key"
+_SUBSCRIPTION = "'/subscriptions/' || subscription_id"
+
+
+def columns_of(table: Table) -> tuple[Column, ...]:
+    """Return the declared columns of a table, ``VAULT_ID`` among them where its rows live in a vault."""
+    return (*table.columns, VAULT_ID) if table.in_vault else table.columns
+
+
+def stored_columns(table: Table) -> dict[str, str]:
+    """Return the columns that are read or merged, and their SQL types: all but numbers and links."""
+    types = dict(_IDENTITY)
+    for column in columns_of(table):
+        types[column.name] = SQL_TYPES[column.type]
+        if column.type in ("text", "id"):
+            types[column.name + "_key"] = "VARCHAR"
+    return types
+
+
+def links_of(table: Table) -> dict[str, tuple[str, str]]:
+    """Return the links of a table: the column of the number -> (table that it leads to, SQL of the folded id)."""
+    links = {"subscription_n": ("subscriptions", _SUBSCRIPTION)} if table.name != "subscriptions" else {}
+    if table.name not in ("subscriptions", "resource_groups"):
+        links["group_n"] = ("resource_groups", _GROUP)
+    for column in columns_of(table):
+        if column.refers_to:
+            links[f"{column.name}_n"] = (column.refers_to, f"{column.name}_key")
+    return links
+
+
+def load_facts(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> list[Problem]:
+    """Make the tables of facts in an empty database.
+
+    Returns:
+        Where what was read twice disagrees; such a fact is not known.
+    """
+    problems: list[Problem] = []
+    whole = inventory.snapshots[0] if len(inventory.snapshots) == 1 and not inventory.spool else None
+    if whole is not None:  # numbered and linked already
+        for table in TABLES:
+            _view_of(connection, f"facts_{table.name}", _snapshot_sql(table, whole, with_links=True))
+        _view_of(connection, "facts_tags", f"SELECT * FROM read_parquet({_quoted(whole.folder / 'tags.parquet')})")
+    else:
+        for table in TABLES:
+            problems += _merge(connection, table, inventory)
+        for table in TABLES:
+            _link(connection, table)
+        _gather_tags(connection)
+    for table in TABLES:
+        _view_of(connection, table.name, _with_absence(table))
+    return problems
+
+
+def _merge(connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inventory) -> list[Problem]:
+    """Make the table of facts of all that was read; where rows are of one resource, one row of them."""
+    name = f"facts_{table.name}"
+    types = stored_columns(table)
+    parts = [_spool_sql(inventory.spool[table.name], inventory.longest, types)] if table.name in inventory.spool else []
+    parts += [_snapshot_sql(table, snapshot, with_links=False) for snapshot in inventory.snapshots]
+    if not parts:
+        described = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
+        connection.execute(f"CREATE TABLE {name} ({described}, tags {_TAGS}, n INTEGER)")
+        return []
+    connection.execute(f"CREATE TABLE {name} AS {' UNION ALL '.join(parts)}")
+    twice = connection.execute(f"SELECT key FROM {name} GROUP BY key HAVING count(*) > 1").fetchall()
+    problems = []
+    if twice:
+        connection.execute("CREATE TABLE twice AS SELECT unnest(?) AS key", [[key for (key,) in twice]])
+        problems = _disagreements(connection, table, name)
+        merged = ", ".join(f"{_merged(column, types)} AS {column}" for column in types if column != "key")
+        once = ", ".join(column for column in types if column != "key")
+        connection.execute(
+            f"CREATE TABLE merged AS SELECT {once}, key, tags FROM {name} WHERE key NOT IN (SELECT key FROM twice)"
+            f" UNION ALL SELECT {merged}, key, flatten(list(tags)) AS tags FROM {name}"
+            " WHERE key IN (SELECT key FROM twice) GROUP BY key;"
+            f" DROP TABLE {name}; DROP TABLE twice; ALTER TABLE merged RENAME TO {name}",
+        )
+    connection.execute(
+        f"ALTER TABLE {name} ADD COLUMN n INTEGER; UPDATE {name} SET n = place.n FROM"
+        f" (SELECT rowid AS r, row_number() OVER (ORDER BY key) - 1 AS n FROM {name}) place"
+        f" WHERE place.r = {name}.rowid",
+    )
+    return problems
+
+
+def _link(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Number what the ids of a table name."""
+    name = f"facts_{table.name}"
+    for column, (other, key) in links_of(table).items():
+        connection.execute(
+            f"ALTER TABLE {name} ADD COLUMN {column} INTEGER;"
+            f" UPDATE {name} SET {column} = other.n FROM (SELECT key AS other_key, n FROM facts_{other}) other"
+            f" WHERE other_key = {key}",
+        )
+
+
+def _gather_tags(connection: duckdb.DuckDBPyConnection) -> None:
+    described = ", ".join(f"{column} {kind}" for column, kind in TAG_COLUMNS.items())
+    connection.execute(f"CREATE TABLE facts_tags ({described})")
+    for table in TABLES:
+        connection.execute(
+            f"INSERT INTO facts_tags SELECT DISTINCT '{table.name}', n, t.n, coalesce(t.nk, lower(t.n)), t.v,"
+            f" coalesce(t.vk, lower(t.v))"
+            f" FROM (SELECT n, unnest(tags) AS t FROM facts_{table.name} WHERE tags IS NOT NULL)"
+        )
+        connection.execute(f"ALTER TABLE facts_{table.name} DROP COLUMN tags")
+
+
+def _spool_sql(spool: Path, longest: int, types: Mapping[str, str]) -> str:
+    described = ", ".join(f"'{column}': '{kind}'" for column, kind in {**types, "tags": _TAGS}.items())
+    cells = [
+        # Only what is not ASCII was folded before; for ASCII, lower case is the same everywhere.
+        f"coalesce({column}, lower({_spelled(column)})) AS {column}" if _is_twin(column, types) else f'"{column}"'
+        for column in types
+    ]
+    return (
+        f"SELECT {', '.join(cells)}, tags FROM read_json({_quoted(spool)}, format = 'newline_delimited',"
+        f" columns = {{{described}}}, maximum_object_size = {max(longest, _USUAL)})"
+    )
+
+
+def _snapshot_sql(table: Table, snapshot: Snapshot, *, with_links: bool) -> str:
+    """Select a table of a snapshot; what an older version did not read is null and ``bad``: not known."""
+    held = snapshot.columns[table.name]
+    cells = []
+    missing = [column.name for column in columns_of(table) if column.name not in held]
+    for column, kind in stored_columns(table).items():
+        if column == "bad" and missing:
+            cells.append(f"list_concat(bad, [{', '.join(_quoted(name) for name in missing)}]) AS bad")
+        elif column == "source" and not with_links:
+            cells.append(f"{_quoted(snapshot.name)} || ': ' || source AS source")
+        else:
+            cells.append(f'"{column}"' if column in held else f'CAST(NULL AS {kind}) AS "{column}"')
+    if with_links:
+        cells += ["n", *(link if link in held else f"CAST(NULL AS INTEGER) AS {link}" for link in links_of(table))]
+    else:
+        cells.append("tags")
+    file = _quoted(snapshot.folder / f"{table.name}.parquet")
+    if with_links:
+        return f"SELECT {', '.join(cells)} FROM read_parquet({file})"
+    tags = (
+        "SELECT n, list({'n': name, 'nk': name_key, 'v': value, 'vk': value_key} ORDER BY name_key, value_key) AS tags"
+        f" FROM read_parquet({_quoted(snapshot.folder / 'tags.parquet')}) WHERE kind = '{table.name}' GROUP BY n"
+    )
+    return f"SELECT {', '.join(cells)} FROM read_parquet({file}) LEFT JOIN ({tags}) USING (n)"
+
+
+def _disagreements(connection: duckdb.DuckDBPyConnection, table: Table, name: str) -> list[Problem]:
+    problems = []
+    types = stored_columns(table)
+    for column in columns_of(table):
+        rows = connection.execute(
+            f"SELECT key, list(DISTINCT CAST({column.name} AS VARCHAR) ORDER BY CAST({column.name} AS VARCHAR)),"
+            f" string_agg(DISTINCT source, ', ' ORDER BY source) FROM {name} WHERE key IN (SELECT key FROM twice)"
+            f" AND {column.name} IS NOT NULL GROUP BY key HAVING count(DISTINCT {_same(column.name, types)}) > 1"
+            " ORDER BY key",
+        ).fetchall()
+        for key, values, sources in rows:
+            said = " and ".join(_short(value) for value in values[:3])
+            problems.append(Problem(table.name, key, column.name, f"read twice and different: {said} ({sources})"))
+    return problems
+
+
+def _merged(name: str, types: Mapping[str, str]) -> str:
+    """Return the SQL that makes one cell of several; where they disagree it is not known."""
+    match name:
+        case "id" | "name" | "subscription_id" | "resource_group_name" | "vault_id":
+            return f"max({name})"  # of several spellings the one with the fewest capitals
+        case "name_key" | "resource_group_name_key" | "vault_id_key":
+            return f"arg_max({name}, {_spelled(name)})"
+        case "tags_read":
+            return "bool_and(tags_read)"
+        case "source":
+            return "string_agg(DISTINCT source, ', ' ORDER BY source)"
+        case "bad":
+            differing = [
+                f"CASE WHEN count(DISTINCT {_same(column, types)}) > 1 THEN '{column}' END"
+                for column in types
+                if column not in _IDENTITY and not column.endswith("_key")
+            ]
+            return f"list_concat(flatten(list(bad)), [{', '.join(differing)}])"
+        case _:
+            same = _same(_spelled(name) if _is_twin(name, types) else name, types)
+            return f"CASE WHEN count(DISTINCT {same}) = 1 THEN min({name}) END"
+
+
+def _with_absence(table: Table) -> str:
+    """Select the facts of a table with their declared meaning where they are absent."""
+    cells = []
+    for column in table.columns:
+        if column.absent not in ("false", "never"):
+            continue
+        name = column.name
+        meaning = "FALSE" if column.absent == "false" else str(NEVER)
+        given = f" AND {column.given}" if column.given else ""
+        cells.append(
+            f"CASE WHEN {name} IS NULL AND NOT coalesce(list_contains(bad, '{name}'), FALSE){given} THEN {meaning}"
+            f" ELSE {name} END AS {name}",
+        )
+    replaced = f" REPLACE ({', '.join(cells)})" if cells else ""
+    return f"SELECT *{replaced} FROM facts_{table.name}"
+
+
+def _is_twin(name: str, types: Mapping[str, str]) -> bool:
+    return name == "key" or (name.endswith("_key") and _spelled(name) in types)
+
+
+def _spelled(twin: str) -> str:
+    return "id" if twin == "key" else twin.removesuffix("_key")
+
+
+def _same(column: str, types: Mapping[str, str]) -> str:
+    return f"{column}_key" if f"{column}_key" in types else column
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 80 else value[:77] + "..."
+
+
+def _view_of(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+    connection.execute(f"CREATE VIEW {name} AS {select}")
+
+
+def _quoted(text: str | Path) -> str:
+    """Write a literal; of a path also the signs that would stand for several files."""
+    if isinstance(text, Path):
+        text = "".join(f"[{char}]" if char in "*?[" else char for char in str(text))
+    return "'" + text.replace("'", "''") + "'"
