@@ -27,7 +27,7 @@ def coverage_of(inventory: Inventory, estate: Estate, matrices: Sequence[Matrix]
         state: Literal["complete", "partial", "missing", "assumed"] = "partial" if gaps else "complete"
         if any(gap.kind == "not-exported" for gap in gaps) or (table.name in OPTIONAL_TABLES and not rows):
             state = "missing"
-        elif table.name in question.complete:
+        elif table.name in inventory.assumed:
             state = "assumed"
         tables.append(TableCoverage(table=table.name, rows=rows, state=state))
     excluded = [entry for matrix in matrices for entry in _excluded(estate, matrix)]
@@ -38,7 +38,7 @@ def coverage_of(inventory: Inventory, estate: Estate, matrices: Sequence[Matrix]
         kinds=[_kind_coverage(estate, matrix) for matrix in matrices],
         excluded=excluded,
         declared_agents=declared[0] if rests else 0,
-        assumptions=_assumptions(estate, question),
+        assumptions=_assumptions(inventory, estate),
         notices=_notices(inventory, estate, question),
         ignored_types=dict(inventory.ignored),
     )
@@ -66,10 +66,10 @@ def _excluded(estate: Estate, matrix: Matrix) -> list[Excluded]:
     ]
 
 
-def _assumptions(estate: Estate, question: Question) -> list[str]:
+def _assumptions(inventory: Inventory, estate: Estate) -> list[str]:
     said = []
-    if question.complete:
-        said.append(f"Declared to be whole: {', '.join(sorted(question.complete))}.")
+    if inventory.assumed:
+        said.append(f"Declared to be whole: {', '.join(sorted(inventory.assumed))}.")
     gaps = [gap for gap in estate.gaps if gap.table in ("protected_items", EVERY_TABLE)]
     if gaps and not estate.reach_all and all(gap.scope for gap in gaps):
         said.append("A VM's backup item is looked for in the VM's own subscription (vaults_in: same-subscription).")
@@ -79,7 +79,13 @@ def _assumptions(estate: Estate, question: Question) -> list[str]:
 
 
 def _notices(inventory: Inventory, estate: Estate, question: Question) -> list[str]:
-    notices = [*_undeclared(estate, question), *_unused_tags(estate, question), *_dangling(estate), *_forgotten(estate)]
+    notices = [
+        *inventory.notices,
+        *_undeclared(estate, question),
+        *_unused_tags(estate, question),
+        *_dangling(estate),
+        *_forgotten(estate),
+    ]
     if estate.problems:
         (table, _, column), reason = min(estate.problems.items())
         notices.append(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli import audit, explain, rules
+from auditor.cli import audit, collect, explain, rules
 from auditor.errors import AuditorError, ExitCode, InputErrors
 from auditor.text import visible
 
@@ -29,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("audit")(audit.audit)
+app.command("collect")(collect.collect)
 app.command("explain")(explain.explain)
 app.add_typer(rules.app, name="rules")
 

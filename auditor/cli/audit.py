@@ -96,14 +96,14 @@ def _check_outputs(paths: list[str], inputs: list[str]) -> None:
 def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | None) -> "Iterator[Assessment]":
     """Yield the assessment of exports; its database and files live as long as the block."""
     if not all(inventory) or not inventory:
-        raise UsageError("no inventory", "Give exported JSON with --inventory PATH (a file or a folder).")
+        raise UsageError("no inventory", "Give a snapshot or exported JSON with --inventory PATH.")
     from auditor.assessment.assess import assess
     from auditor.assessment.question import Question
-    from auditor.inventory.exports import read_exports
+    from auditor.inventory.read import read_inventory
 
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
-        facts = read_exports([Path(name) for name in inventory], folder, settings.complete)
+        facts = read_inventory([Path(name) for name in inventory], folder, settings.complete)
         question = Question(
             rules=settings.rules,
             exclusions=settings.exclusions,

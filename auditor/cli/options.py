@@ -7,7 +7,7 @@ import typer
 
 Inventory = Annotated[
     list[str],
-    typer.Option("--inventory", help="Exported JSON: a file, or a folder of files. May be repeated."),
+    typer.Option("--inventory", help="A snapshot, or exported JSON: a file or a folder. May be repeated."),
 ]
 ConfigFile = Annotated[
     Path | None,

@@ -87,15 +87,14 @@ def settle(flags: Flags) -> Settings:
     rules = load_rules([*bundled_files(), *own_files([*(base / name for name in config.rules), *flags.rules])])
     exclusions = _bundled_exclusions() if config.scope.bundled else []
     exclusions += read_exclusions(document, ("scope", "exclude"))
-    complete = [_one_of("--complete", name, TABLES) or "" for name in _split(flags.complete)]
     return Settings(
         config=config,
         config_sha256=digest,
         rules=_bind_all(rules, config, document, flags.parameters),
         exclusions=tuple(exclusions),
         intents=IntentMap(config.intents, document, flags.primary_endpoint),
-        as_of=_as_of(flags.as_of),
-        complete=frozenset([*complete, *config.exports.complete]),
+        as_of=read_as_of(flags.as_of),
+        complete=read_tables(flags.complete) | frozenset(config.exports.complete),
     )
 
 
@@ -164,7 +163,21 @@ def _parameters(flags: Sequence[str], known: Sequence[str]) -> Mapping[str, dict
     return given
 
 
-def _as_of(text: str | None) -> int | None:
+def read_tables(names: Sequence[str]) -> frozenset[str]:
+    """Read the names of tables off ``--complete``.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    return frozenset(_one_of("--complete", name, TABLES) or "" for name in _split(names))
+
+
+def read_as_of(text: str | None) -> int | None:
+    """Read ``--as-of`` as microseconds since 1970 UTC.
+
+    Raises:
+        UsageError: it is no time, or none of this age.
+    """
     if text is None:
         return None
     when = parse_time(text)

@@ -32,9 +32,9 @@ SELECT i.* EXCLUDE (kind, rest_state, graph_state),
        END AS state_reason
 FROM (
   SELECT p.*,
-         CASE WHEN is_bad(p.bad, 'management_type') OR (p.management_type_key = 'azureiaasvm'
+         CASE WHEN is_bad(p.bad, 'management_type') OR (p.management_type = 'AzureIaasVM'
                    AND p.item_type_key LIKE 'azurevmworkload%') THEN NULL
-              WHEN p.management_type_key = 'azureiaasvm' THEN 'vm'
+              WHEN p.management_type = 'AzureIaasVM' THEN 'vm'
               WHEN p.management_type IS NOT NULL OR p.arm_type_key LIKE '%/replicationprotecteditems' THEN 'other'
               WHEN p.item_type_key IN ('microsoft.compute/virtualmachines', 'microsoft.classiccompute/virtualmachines',
                                       'azureiaasvmprotecteditem') THEN 'vm'
@@ -120,14 +120,14 @@ SELECT p.*, t.* EXCLUDE (n),
          AS schedule_reason
 FROM backup_policies p
 LEFT JOIN policy_tags t ON t.n = p.n
-LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type_key = 'azureiaasvm'
+LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type = 'AzureIaasVM'
 LEFT JOIN (
   SELECT policy_n, count(*) AS items FROM item_states
   WHERE maybe_vm AND coalesce(state, '') NOT IN ('stopped', 'soft-deleted') GROUP BY policy_n
 ) r ON r.policy_n = p.n
 LEFT JOIN unread e ON e.relation = 'protected_items' AND e.subscription = '*'
 LEFT JOIN unread s ON s.relation = 'protected_items' AND s.subscription = coalesce(p.subscription_id, '')
-WHERE coalesce(p.management_type_key, 'azureiaasvm') = 'azureiaasvm';
+WHERE coalesce(p.management_type, 'AzureIaasVM') = 'AzureIaasVM';
 
 CREATE VIEW vault AS
 SELECT v.*, t.* EXCLUDE (n),

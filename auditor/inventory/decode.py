@@ -31,8 +31,9 @@ class Row(NamedTuple):
 
     Attributes:
         arm_id: its id.
-        cells: by column; a folded twin only where folding is more than ASCII. ``tags`` is a list of ``{n, nk, v, vk}``:
-            name and value with their twins, ``v`` left out where it cannot be used.
+        cells: by column; a folded twin only where folding is more than ASCII. ``vault_length`` tells how much of the id
+            is that of its vault. ``tags`` is a list of ``{n, nk, v, vk}``: name and value with their twins, ``v`` left
+            out where it cannot be used.
         problems: the values that could not be used.
     """
 
@@ -154,7 +155,7 @@ def _identity(arm_id: ArmId, called: object, table: Table, source: str) -> dict[
     if arm_id.resource_group is not None:
         _put_text(cells, "resource_group_name", arm_id.resource_group)
     if table.in_vault and (vault_id := arm_id.vault) is not None:
-        _put_text(cells, "vault_id", vault_id)
+        cells["vault_length"] = len(vault_id)
     return cells
 
 
@@ -230,7 +231,7 @@ def _plan(table: Table) -> tuple[_Step, ...]:
         if column.pick is not None:
             kind = "presence" if column.pick == "presence" else ""
         places = tuple(paths.index(path) for path in column.paths)
-        twin = f"{column.name}_key" if column.type in ("text", "id") else ""
+        twin = f"{column.name}_key" if column.folded else ""
         words = frozenset(column.words) - {"Invalid"}
         steps.append(_Step((column.name, twin, kind, places[0], len(places) > 1, words), places, column))
     return tuple(steps)

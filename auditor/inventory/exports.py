@@ -355,6 +355,7 @@ class _Reader:
             ignored=dict(sorted(self.ignored.items())),
             passed_over=tuple(sorted(self.passed_over)),
             other_files=self.others,
+            assumed=complete,
         )
 
 

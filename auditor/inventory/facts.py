@@ -66,7 +66,7 @@ def stored_columns(table: Table) -> dict[str, str]:
     types = dict(_IDENTITY)
     for column in columns_of(table):
         types[column.name] = SQL_TYPES[column.type]
-        if column.type in ("text", "id"):
+        if column.folded:
             types[column.name + "_key"] = "VARCHAR"
     return types
 
@@ -93,12 +93,12 @@ def load_facts(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> l
     if whole is not None:  # numbered and linked already
         for table in TABLES:
             _view_of(connection, f"facts_{table.name}", _snapshot_sql(table, whole, with_links=True))
-        _view_of(connection, "facts_tags", f"SELECT * FROM read_parquet({_quoted(whole.folder / 'tags.parquet')})")
+        _view_of(connection, "facts_tags", f"SELECT * FROM read_parquet({quoted(whole.folder / 'tags.parquet')})")
     else:
         for table in TABLES:
             problems += _merge(connection, table, inventory)
         for table in TABLES:
-            _link(connection, table)
+            link_facts(connection, table)
         _gather_tags(connection)
     for table in TABLES:
         _view_of(connection, table.name, _with_absence(table))
@@ -137,7 +137,7 @@ def _merge(connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inven
     return problems
 
 
-def _link(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+def link_facts(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Number what the ids of a table name."""
     name = f"facts_{table.name}"
     for column, (other, key) in links_of(table).items():
@@ -161,14 +161,22 @@ def _gather_tags(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _spool_sql(spool: Path, longest: int, types: Mapping[str, str]) -> str:
-    described = ", ".join(f"'{column}': '{kind}'" for column, kind in {**types, "tags": _TAGS}.items())
+    columns = {**types, "vault_length": "INTEGER", "tags": _TAGS}
+    described = ", ".join(f"'{column}': '{kind}'" for column, kind in columns.items())
+    # Only what is not ASCII was folded before; for ASCII, lower case is the same everywhere.
+    key = "coalesce(key, lower(id))"
+    own = {
+        "key": f"{key} AS key",
+        "vault_id": "left(id, vault_length) AS vault_id",
+        "vault_id_key": f"left({key}, vault_length) AS vault_id_key",
+    }
     cells = [
-        # Only what is not ASCII was folded before; for ASCII, lower case is the same everywhere.
-        f"coalesce({column}, lower({_spelled(column)})) AS {column}" if _is_twin(column, types) else f'"{column}"'
+        own.get(column)
+        or (f"coalesce({column}, lower({_spelled(column)})) AS {column}" if _is_twin(column, types) else f'"{column}"')
         for column in types
     ]
     return (
-        f"SELECT {', '.join(cells)}, tags FROM read_json({_quoted(spool)}, format = 'newline_delimited',"
+        f"SELECT {', '.join(cells)}, tags FROM read_json({quoted(spool)}, format = 'newline_delimited',"
         f" columns = {{{described}}}, maximum_object_size = {max(longest, _USUAL)})"
     )
 
@@ -180,21 +188,21 @@ def _snapshot_sql(table: Table, snapshot: Snapshot, *, with_links: bool) -> str:
     missing = [column.name for column in columns_of(table) if column.name not in held]
     for column, kind in stored_columns(table).items():
         if column == "bad" and missing:
-            cells.append(f"list_concat(bad, [{', '.join(_quoted(name) for name in missing)}]) AS bad")
+            cells.append(f"list_concat(bad, [{', '.join(quoted(name) for name in missing)}]) AS bad")
         elif column == "source" and not with_links:
-            cells.append(f"{_quoted(snapshot.name)} || ': ' || source AS source")
+            cells.append(f"{quoted(snapshot.name)} || ': ' || source AS source")
         else:
             cells.append(f'"{column}"' if column in held else f'CAST(NULL AS {kind}) AS "{column}"')
     if with_links:
         cells += ["n", *(link if link in held else f"CAST(NULL AS INTEGER) AS {link}" for link in links_of(table))]
     else:
         cells.append("tags")
-    file = _quoted(snapshot.folder / f"{table.name}.parquet")
+    file = quoted(snapshot.folder / f"{table.name}.parquet")
     if with_links:
         return f"SELECT {', '.join(cells)} FROM read_parquet({file})"
     tags = (
         "SELECT n, list({'n': name, 'nk': name_key, 'v': value, 'vk': value_key} ORDER BY name_key, value_key) AS tags"
-        f" FROM read_parquet({_quoted(snapshot.folder / 'tags.parquet')}) WHERE kind = '{table.name}' GROUP BY n"
+        f" FROM read_parquet({quoted(snapshot.folder / 'tags.parquet')}) WHERE kind = '{table.name}' GROUP BY n"
     )
     return f"SELECT {', '.join(cells)} FROM read_parquet({file}) LEFT JOIN ({tags}) USING (n)"
 
@@ -275,8 +283,8 @@ def _view_of(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> N
     connection.execute(f"CREATE VIEW {name} AS {select}")
 
 
-def _quoted(text: str | Path) -> str:
-    """Write a literal; of a path also the signs that would stand for several files."""
+def quoted(text: str | Path) -> str:
+    """Write a literal; in a path, also the signs that would stand for several files stand for themselves."""
     if isinstance(text, Path):
         text = "".join(f"[{char}]" if char in "*?[" else char for char in str(text))
     return "'" + text.replace("'", "''") + "'"

@@ -73,6 +73,8 @@ class Inventory:
         other_files: how many files in the folders are not JSON by their names.
         collected_at: when the facts were read, in microseconds since 1970 UTC; ``None`` for exports.
         snapshots: what was opened, its gaps, problems and sources being among those above.
+        assumed: tables that somebody declared to be whole.
+        notices: what is worth knowing about the inventory as a whole.
     """
 
     spool: Mapping[str, Path]
@@ -86,3 +88,5 @@ class Inventory:
     other_files: int = 0
     collected_at: int | None = None
     snapshots: tuple[Snapshot, ...] = ()
+    assumed: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()

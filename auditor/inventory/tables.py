@@ -40,6 +40,11 @@ class Column:
     pick: Pick | None = None
     refers_to: str = ""
 
+    @property
+    def folded(self) -> bool:
+        """Whether it has a folded twin, ``NAME_key``: documented words are always spelled in one way."""
+        return self.type in ("text", "id") and not self.words
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:

@@ -1,0 +1,92 @@
+"""Exports and snapshots, any mix of them -> one inventory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from auditor.inventory.exports import read_exports
+from auditor.inventory.model import Inventory, Snapshot, Source
+from auditor.inventory.snapshot import is_snapshot, open_snapshot
+from auditor.timestamps import show_time
+
+
+def read_inventory(paths: Iterable[Path], folder: Path, complete: frozenset[str] = frozenset()) -> Inventory:
+    """Read files, folders and snapshots as one inventory.
+
+    Args:
+        paths: exported files, folders of them, and snapshots.
+        folder: an empty folder for the inventory's own files; it must outlive the inventory.
+        complete: names of tables that the caller declares to be whole.
+
+    Raises:
+        UsageError: a path does not exist, or what it names cannot be used.
+    """
+    snapshots: list[Path] = []
+    exports: list[Path] = []
+    for path in paths:
+        (snapshots if path.is_dir() and is_snapshot(path) else exports).append(path)
+    parts = [open_snapshot(path) for path in dict.fromkeys(path.resolve() for path in snapshots)]
+    if not parts:
+        return read_exports(exports, folder, complete)
+    if len(parts) > 1 or exports:
+        parts = [_named(part, name) for part, name in zip(parts, _names(parts), strict=True)]
+    if exports:
+        parts.append(read_exports(exports, folder, complete))
+    return _together(parts, complete)
+
+
+def _names(parts: Sequence[Inventory]) -> list[str]:
+    """Return names for the snapshots that tell them apart: as much of their paths as it takes."""
+    folders = [part.snapshots[0].folder for part in parts]
+    length = 1
+    while len({folder.parts[-length:] for folder in folders}) < len(folders):
+        length += 1
+    return ["/".join(folder.parts[-length:]) for folder in folders]
+
+
+def _named(part: Inventory, name: str) -> Inventory:
+    (snapshot,) = part.snapshots
+    return replace(
+        part,
+        snapshots=(Snapshot(snapshot.folder, name, snapshot.columns),),
+        sources=tuple(Source(f"{name}: {source.name}", source.sha256, source.rows) for source in part.sources),
+        notices=tuple(f"{name}: {notice}" for notice in part.notices),
+    )
+
+
+def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory:
+    """Take several inventories for one estate."""
+    rows = {table: sum(part.rows.get(table, 0) for part in parts) for part in parts for table in part.rows}
+    assumed = complete.union(*(part.assumed for part in parts))
+    gaps = {
+        gap
+        for part in parts
+        for gap in part.gaps
+        # What one of them lacks altogether another may hold.
+        if gap.kind != "not-exported" or not (rows.get(gap.table) or gap.table in assumed)
+    }
+    times = [part.collected_at for part in parts]
+    known = sorted(time for time in times if time is not None)
+    notices = [notice for part in parts for notice in part.notices]
+    if known and len(known) == len(times) and known[0] != known[-1]:
+        notices.append(
+            f"The inventories were taken between {show_time(known[0])} and {show_time(known[-1])}: ages are counted "
+            "back from the last of these times."
+        )
+    if known and len(known) < len(times):
+        notices.append("Some of the inventories do not say when they were taken, so none of the ages is known.")
+    return Inventory(
+        spool={table: path for part in parts for table, path in part.spool.items()},
+        longest=max(part.longest for part in parts),
+        rows=rows,
+        gaps=tuple(sorted(gaps)),
+        problems=tuple(sorted({problem for part in parts for problem in part.problems})),
+        sources=tuple(sorted(source for part in parts for source in part.sources)),
+        ignored={kind: sum(part.ignored.get(kind, 0) for part in parts) for part in parts for kind in part.ignored},
+        passed_over=tuple(sorted(name for part in parts for name in part.passed_over)),
+        other_files=sum(part.other_files for part in parts),
+        collected_at=known[-1] if len(known) == len(times) else None,
+        snapshots=tuple(snapshot for part in parts for snapshot in part.snapshots),
+        assumed=assumed,
+        notices=tuple(notices),
+    )
