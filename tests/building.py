@@ -222,7 +222,8 @@ class Audited:
 def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = None, **flags: Any) -> Audited:
     """Write files into a folder and audit it; ``paths`` names single files of it instead.
 
-    ``config`` is the text of auditor.yaml; the other flags are those of ``Flags``.
+    ``config`` is the text of auditor.yaml and ``exemptions`` that of exemptions.yaml; the other flags are those of
+    ``Flags``.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -235,6 +236,9 @@ def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = N
             path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
         config = flags.pop("config", "")
         (folder / "auditor.yaml").write_text(config, encoding="utf-8")
+        if "exemptions" in flags:
+            (folder / "exemptions.yaml").write_text(flags["exemptions"], encoding="utf-8")
+            flags["exemptions"] = folder / "exemptions.yaml"
         settings = settle(
             Flags(
                 config=folder / "auditor.yaml",
@@ -261,6 +265,7 @@ def _assess(inventory: Any, work: Path, settings: Any) -> Assessment:
             primary_endpoint=None,
             as_of=settings.as_of,
             complete=settings.complete,
+            exemptions=settings.exemptions,
         ),
     )
 

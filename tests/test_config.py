@@ -21,7 +21,13 @@ from auditor.yaml_source import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
-RULES = ["policy-runs-per-day", "vault-redundancy-matches-intent", "vm-agent-installed", "vm-protected"]
+RULES = [
+    "policy-runs-per-day",
+    "vault-redundancy-matches-intent",
+    "vm-agent-installed",
+    "vm-exclusion-is-exempted",
+    "vm-protected",
+]
 
 
 def config_of(text: str) -> Config:

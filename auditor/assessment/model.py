@@ -7,13 +7,17 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from auditor.declared.config import ParameterValue, Severity, Threshold
+from auditor.declared.config import Severity, Threshold
+from auditor.declared.exemptions import Category, ScopeKind
 from auditor.gate import Counts, Gate
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable"]
 VerdictWord: TypeAlias = Literal["Compliant", "Not compliant", "Cannot conclude"]
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
+ExemptionStatus: TypeAlias = Literal[
+    "active", "expiring", "expired", "not-yet", "time-unknown", "unused", "no-longer-needed"
+]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,6 +59,7 @@ class Options(_Part, frozen=True):
     fail_on: Threshold
     strict: bool
     config_sha256: Sha256 | None
+    exemptions_sha256: Sha256 | None
 
 
 class Summary(_Part, frozen=True):
@@ -127,7 +132,7 @@ class RuleInfo(_Part, frozen=True):
     resource: Literal["vm", "item", "policy", "vault"]
     sha256: Sha256
     file: str
-    parameters: dict[str, ParameterValue]
+    parameters: dict[str, Cell]
     controls: dict[str, list[str]]
     rationale: str
     references: list[str]
@@ -157,6 +162,40 @@ class Evidence(_Part, frozen=True):
     expected: Annotated[str, msgspec.Meta(description="what it was compared with, and the parameter that said so")]
 
 
+class FindingExemption(_Part, frozen=True):
+    """The exemption under which a verdict does not count."""
+
+    id: str
+    category: Category
+    reason: str
+    owner: str
+    ticket: str
+    expires: str
+
+
+class ExemptionInfo(_Part, frozen=True):
+    """An exemption, and how it stands at the time of the inventory.
+
+    ``matched`` counts the resources in its scope that its rule judges; ``exempted`` the failing and unknown verdicts
+    that it exempts, those that a more specific exemption covers not among them.
+    """
+
+    id: str
+    rule: str
+    scope_kind: ScopeKind
+    scope: Annotated[str, msgspec.Meta(description="an ARM id, or NAME=VALUE of a tag")]
+    category: Category
+    reason: str
+    owner: str
+    approver: str
+    ticket: str
+    created: str | None
+    expires: str
+    status: ExemptionStatus
+    matched: int
+    exempted: int
+
+
 class Finding(_Part, frozen=True):
     """A verdict that is not a pass: fail or unknown."""
 
@@ -170,7 +209,7 @@ class Finding(_Part, frozen=True):
     expected: str
     observed: str
     evidence: list[Evidence]
-    exemption: dict[str, str] | None = None
+    exemption: FindingExemption | None = None
     baseline: Literal["new", "unchanged"] | None = None
 
 
@@ -190,6 +229,7 @@ class Report(_Part, frozen=True):
     summary: Summary
     coverage: Coverage
     gaps: list[GapInfo]
+    exemptions: list[ExemptionInfo]
     rules: list[RuleInfo]
     resources: list[Resource]
     outcomes: dict[str, str]

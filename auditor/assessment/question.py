@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.declared.config import Config
+from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
 from auditor.ruleset.model import BoundRule, Exclusion
 
@@ -21,6 +22,7 @@ class Question:
         primary_endpoint: the flag of that name.
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
+        exemptions: which verdicts somebody answers for.
     """
 
     rules: Sequence[BoundRule]
@@ -31,3 +33,4 @@ class Question:
     primary_endpoint: str | None = None
     as_of: int | None = None
     complete: frozenset[str] = frozenset()
+    exemptions: Exemptions = NO_EXEMPTIONS

@@ -29,6 +29,7 @@ def audit(
     primary_endpoint: options.PrimaryEndpoint = None,
     as_of: options.AsOf = None,
     complete: options.Complete = [],
+    exemptions: options.ExemptionsFile = None,
     output: Annotated[
         list[str],
         typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
@@ -47,7 +48,9 @@ def audit(
     Exit codes: 0 no violation and the answer can be relied on, 1 violations, 2 something given is wrong, 3 cannot
     conclude, 70 internal error, 130 interrupted.
     """
-    flags = Flags(config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict)
+    flags = Flags(
+        config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict, exemptions
+    )
     settings = settle(flags)
     outputs = output or settings.config.outputs
     from auditor.formats import writer_for
@@ -104,6 +107,8 @@ def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | N
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
         facts = read_exports([Path(name) for name in inventory], folder, settings.complete)
+        if settings.as_of is None:
+            settings.exemptions.check_terms(facts.collected_at)
         question = Question(
             rules=settings.rules,
             exclusions=settings.exclusions,
@@ -113,6 +118,7 @@ def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | N
             primary_endpoint=primary_endpoint,
             as_of=settings.as_of,
             complete=settings.complete,
+            exemptions=settings.exemptions,
         )
         assessment = assess(facts, folder, question)
         try:

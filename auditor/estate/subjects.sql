@@ -1,6 +1,6 @@
 -- The subjects that rules judge: one view each, whose columns are the fields that rules name.
 --
--- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, unread
+-- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, vm_exemptions, unread
 -- (relation, subscription or '*', cause), *_tags. A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
 -- 'protected_items' the policies and vaults of the subscription. A row that is not there, and a value that is not known, are NULL.
 -- NULL is carried, never guessed away: only existence, counts and what "known to be" means are decided here.
@@ -184,6 +184,7 @@ SELECT s.*, t.* EXCLUDE (key) FROM scale_sets s LEFT JOIN scale_set_tags t ON t.
 
 CREATE VIEW vm AS
 SELECT v.*, t.* EXCLUDE (key),
+       x.* EXCLUDE (key),
        CASE WHEN v.resource_group_name IS NOT NULL
             THEN '/subscriptions/' || v.subscription_id || '/resourcegroups/' || v.resource_group_name_key END AS group_key,
        '/subscriptions/' || v.subscription_id AS subscription_key,
@@ -243,6 +244,7 @@ FROM (
   FROM virtual_machines w
 ) v
 LEFT JOIN vm_tags t ON t.key = v.key
+LEFT JOIN vm_exemptions x ON x.key = v.key
 LEFT JOIN (
   SELECT i.friendly_name_key, count(*) AS items, min(i.vm_id) AS vm_id FROM items i
   LEFT JOIN virtual_machines o ON o.key = i.vm_id_key
