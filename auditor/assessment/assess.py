@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from auditor import __version__
+from auditor.assessment.baseline import new_violations, with_baseline
 from auditor.assessment.coverage import causes_that_matter, coverage_of
 from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
 from auditor.assessment.model import (
+    SCHEMA_VERSION,
     Coverage,
     GapInfo,
     InventoryInfo,
@@ -90,7 +92,7 @@ def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment
     gate = decide(judged, missing, config.fail_on, strict=config.strict)
     coverage = coverage_of(inventory, estate, matrices, question, exemption_notices(exemptions, matrices))
     report = Report(
-        schema_version="1.0",
+        schema_version=SCHEMA_VERSION,
         content_sha256=_ZERO,
         tool=Tool(name="azure-backup-auditor", version=__version__),
         as_of=show_time(estate.now) if estate.now is not None else None,
@@ -105,6 +107,10 @@ def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment
         outcomes=dict(sorted(pair for matrix in matrices for pair in _outcomes(estate, matrix))),
         findings=findings,
     )
+    if question.baseline is not None:
+        report = with_baseline(report, question.baseline)
+        gate = decide(judged, missing, config.fail_on, strict=config.strict, new=new_violations(report))
+        report = msgspec.structs.replace(report, summary=msgspec.structs.replace(report.summary, gate=gate))
     return Assessment(sign(report), estate, matrices, entries)
 
 

@@ -13,8 +13,18 @@ from auditor.gate import Counts, Gate
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable"]
 VerdictWord: TypeAlias = Literal["Compliant", "Not compliant", "Cannot conclude"]
+ChangeKind: TypeAlias = Literal[
+    "new",
+    "became-unknown",
+    "fixed",
+    "passes-by-changed-rule",
+    "no-longer-unknown",
+    "no-longer-applicable",
+    "exempt-now",
+]
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 ExemptionStatus: TypeAlias = Literal[
     "active", "expiring", "expired", "not-yet", "time-unknown", "unused", "no-longer-needed"
 ]
@@ -213,6 +223,33 @@ class Finding(_Part, frozen=True):
     baseline: Literal["new", "unchanged"] | None = None
 
 
+class RuleChange(_Part, frozen=True):
+    """A rule that judges otherwise than in an earlier report.
+
+    ``changed`` says what was and what is, by what changed: ``rule``, ``severity``, ``parameter NAME``.
+    """
+
+    rule: str
+    changed: dict[str, str]
+
+
+class Baseline(_Part, frozen=True):
+    """The earlier report that findings were compared with, and what came of it.
+
+    ``new`` and ``unchanged`` count findings, failing and unknown ones, exempt ones too; ``fixed`` counts verdicts that
+    failed and pass now by the same rule.
+    """
+
+    content_sha256: Sha256
+    as_of: str | None
+    tool_version: str
+    new: int
+    unchanged: int
+    fixed: int
+    rules_changed: list[RuleChange]
+    not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
+
+
 class Report(_Part, frozen=True):
     """report.json: the verdicts of one audit, their evidence, and what they rest on.
 
@@ -234,6 +271,7 @@ class Report(_Part, frozen=True):
     resources: list[Resource]
     outcomes: dict[str, str]
     findings: list[Finding]
+    baseline: Baseline | None = None
 
     def resource_of(self, finding: Finding) -> Resource | None:
         """Return the resource of a finding."""
@@ -241,6 +279,51 @@ class Report(_Part, frozen=True):
 
     def _by_id(self) -> dict[str, Resource]:
         return {resource.id: resource for resource in self.resources}
+
+
+class ReportId(_Part, frozen=True):
+    """A report that was compared."""
+
+    content_sha256: Sha256
+    as_of: str | None
+    tool_version: str
+    verdict: VerdictWord
+
+
+class Change(_Part, frozen=True):
+    """A verdict that is another one now; ``before`` is null where the resource or the rule was not there."""
+
+    change: ChangeKind
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    rule: str
+    resource: str
+    severity: Severity
+    before: Outcome | None
+    after: Outcome
+    exempt: bool
+    message: Annotated[str, msgspec.Meta(description="what the finding says, or said")]
+
+
+class RuleDiff(_Part, frozen=True):
+    """How the verdicts of one rule changed."""
+
+    rule: str
+    counts: dict[str, int]
+
+
+class Diff(_Part, frozen=True):
+    """diff.json: what is different between two reports."""
+
+    schema_version: Literal["1.0"]
+    old: ReportId
+    new: ReportId
+    counts: dict[str, int]
+    rules: list[RuleDiff]
+    changes: list[Change]
+    appeared: list[Resource]
+    gone: list[Resource]
+    rules_changed: list[RuleChange]
+    not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
 
 
 def plain(report: Report) -> dict[str, Any]:

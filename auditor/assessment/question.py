@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from auditor.assessment.model import Report
 from auditor.declared.config import Config
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
@@ -23,6 +24,7 @@ class Question:
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
+        baseline: an earlier report to compare findings with.
     """
 
     rules: Sequence[BoundRule]
@@ -34,3 +36,4 @@ class Question:
     as_of: int | None = None
     complete: frozenset[str] = frozenset()
     exemptions: Exemptions = NO_EXEMPTIONS
+    baseline: Report | None = None

@@ -137,7 +137,7 @@ def test_rules(paths: PathsArgument = None) -> None:
 
 @app.command("schema")
 def schema(
-    what: Annotated[str, typer.Argument(help="rule, cases, config, exemptions or report.")] = "rule",
+    what: Annotated[str, typer.Argument(help="rule, cases, config, exemptions, report or diff.")] = "rule",
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""
     from auditor.reference.schemas import SCHEMAS

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from auditor.assessment.model import Report
+from auditor.assessment.model import Diff, Report
 from auditor.declared.config import Config
 from auditor.declared.exemptions import CATEGORIES
 from auditor.estate.fields import EXEMPT_FROM, FIELDS, SEES, SUBJECTS
@@ -231,6 +231,11 @@ def report_schema() -> dict[str, Any]:
     return _of_type(Report, "report.schema.json", "report.json: the verdicts of one audit")
 
 
+def diff_schema() -> dict[str, Any]:
+    """Return the JSON Schema of what ``auditor diff -o diff.json`` writes."""
+    return _of_type(Diff, "diff.schema.json", "diff.json: what is different between two reports")
+
+
 def _of_type(shape: type, name: str, title: str) -> dict[str, Any]:
     (reference,), definitions = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
     root = definitions.pop(reference["$ref"].rpartition("/")[2])
@@ -243,4 +248,5 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "config": config_schema,
     "exemptions": exemptions_schema,
     "report": report_schema,
+    "diff": diff_schema,
 }
