@@ -486,7 +486,7 @@ def test_its_evidence_names_the_exemption_or_says_that_there_is_none() -> None:
         return {seen.field: (seen.value, seen.source, seen.reason) for seen in found.evidence}
 
     name = "vm.exempt_from.vm-protected"
-    assert evidence(entry(expires=PAST))[name] == (False, "no live exemption in exemptions.yaml", "")
+    assert evidence(entry(expires=PAST))[name] == (False, "no live exemption covers it", "")
     value, _, reason = evidence(entry(), as_of=None)[name]
     assert value is None
     assert reason.startswith("the inventory does not say when it was taken")

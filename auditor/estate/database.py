@@ -11,7 +11,7 @@ import msgspec
 
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import TAG, IntentMap, VaultFacts
-from auditor.estate.exempt import load_exemptions, tags_of_scopes
+from auditor.estate.exempt import exempt_from_sql, load_exemptions, tags_of_scopes
 from auditor.estate.fields import TABLE_OF, TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.estate.schedule import Runs, read_schedule
@@ -90,7 +90,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     as_of: int | None = None,
     complete: frozenset[str] = frozenset(),
     exemptions: Exemptions = NO_EXEMPTIONS,
-    exempt_from: Iterable[str] = (),
+    exempt_from: Sequence[str] = (),
 ) -> Estate:
     """Load an inventory, merge what was read twice, and make the subjects.
 
@@ -118,7 +118,8 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     loader.intents(intents)
     load_exemptions(connection, exemptions, now, exempt_from)
     connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
-    connection.execute((Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8"))
+    subjects = (Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8")
+    connection.execute(subjects.replace("-- {vm.exempt_from}", exempt_from_sql(exempt_from)))
     gaps = sorted({*inventory.gaps, *_unattributed(connection)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")

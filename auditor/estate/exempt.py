@@ -2,7 +2,8 @@
 
 - ``exemptions``: one row each, ``number`` in the order in which they win; ``live`` is null when nobody knows the time.
 - ``covered_SUBJECT``: ``key`` of a resource and ``number`` of an exemption whose scope holds it, live or not.
-- ``vm_exemptions``: what rules ask as ``vm.exempt_from.RULE``, a row for every VM.
+- ``vm_exemptions``: what the view ``vm`` needs for ``vm.exempt_from.RULE``, a row for each VM that is or may be
+  exempt: of a million VMs few are, and those few are joined cheaply.
 """
 
 from collections.abc import Iterable
@@ -67,7 +68,7 @@ def load_exemptions(
         connection.execute(
             f"CREATE VIEW covered_{subject} AS {_covered(subject, [t for t in tags if t in of_subject])}"
         )
-    _answer(connection, exemptions, sorted(set(wanted)))
+    _answers(connection, exemptions, sorted(set(wanted)))
 
 
 def _tag(entry: Exemption) -> TagName:
@@ -95,37 +96,41 @@ def _covered(subject: Subject, tags: Iterable[str]) -> str:
     return " UNION ALL ".join(parts)
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, exemptions: Exemptions, wanted: list[str]) -> None:
-    """Answer ``vm.exempt_from.RULE`` for every VM; an exemption that may or may not cover it leaves it unknown."""
-    if not wanted:
-        connection.execute("CREATE TABLE vm_exemptions (key VARCHAR)")
-        return
-    columns, joins, answers = ["v.key"], [], []
-    absent = f"no live exemption in {exemptions.file}" if exemptions.file else "no exemptions were given"
-    values: list[str] = []
+def exempt_from_sql(wanted: Iterable[str]) -> str:
+    """Return the columns ``exempt_from.RULE`` of the view ``vm``, to stand in its list of columns."""
+    columns = []
+    for place, rule in enumerate(sorted(set(wanted))):
+        field = exempt_from(rule)
+        columns.append(
+            f"CASE WHEN x.source{place} IS NOT NULL THEN TRUE WHEN x.reason{place} IS NULL THEN FALSE END"
+            f' AS "{field.column}", coalesce(x.source{place}, \'no live exemption covers it\') AS "{field.source}",'
+            f' x.reason{place} AS "{field.reason}",'
+        )
+    return "".join(columns)
+
+
+def _answers(connection: duckdb.DuckDBPyConnection, exemptions: Exemptions, wanted: list[str]) -> None:
+    """Find the VMs that are exempt from the wanted rules, and those that may or may not be."""
+    columns, joins, values = ["v.key"], [], []
     for place, rule in enumerate(wanted):
         of_rule = [entry for entry in exemptions.entries if (entry.rule, entry.scope_kind) == (rule, "tag")]
         tags = sorted({_tag(entry).column for entry in of_rule})
         unread = " OR ".join(f"({_value_unread(tag)} AND {_may_count(tag)})" for tag in tags) or "FALSE"
-        values += [rule] * len(tags)
-        reason = f"CASE WHEN c{place}.undated THEN '{_NO_TIME}' WHEN {unread} THEN '{_NO_TAGS}' END"
-        columns.append(f"c{place}.id AS id{place}, {reason} AS reason{place}")
-        field = exempt_from(rule)
-        answers.append(
-            f"CASE WHEN id{place} IS NOT NULL THEN TRUE WHEN reason{place} IS NULL THEN FALSE END"
-            f' AS "{field.column}", coalesce(\'exemption \' || id{place} || ?, ?) AS "{field.source}",'
-            f' reason{place} AS "{field.reason}"'
+        values += [f" in {exemptions.file}", *([rule] * len(tags))]
+        columns.append(
+            f"'exemption ' || c{place}.id || ? AS source{place},"
+            f" CASE WHEN c{place}.undated THEN '{_NO_TIME}' WHEN {unread} THEN '{_NO_TAGS}' END AS reason{place}"
         )
         joins.append(
             "LEFT JOIN (SELECT c.key, arg_min(e.id, e.number) FILTER (e.live) AS id, bool_or(e.live IS NULL) AS undated"
             " FROM covered_vm c JOIN exemptions e ON e.number = c.number WHERE e.rule = ? GROUP BY c.key)"
             f" c{place} ON c{place}.key = v.key"
         )
-    texts = [text for _ in wanted for text in (f" in {exemptions.file}", absent)]
+    said = " OR ".join(f"source{place} IS NOT NULL OR reason{place} IS NOT NULL" for place in range(len(wanted)))
     connection.execute(
-        f"CREATE TABLE vm_exemptions AS SELECT key, {', '.join(answers)} FROM (SELECT {', '.join(columns)}"
-        f" FROM virtual_machines v LEFT JOIN vm_tags t ON t.key = v.key {' '.join(joins)})",
-        [*texts, *values, *wanted],
+        f"CREATE TABLE vm_exemptions AS SELECT * FROM (SELECT {', '.join(columns)}"
+        f" FROM virtual_machines v LEFT JOIN vm_tags t ON t.key = v.key {' '.join(joins)}) WHERE {said or 'FALSE'}",
+        [*values, *wanted],
     )
 
 

@@ -184,7 +184,7 @@ SELECT s.*, t.* EXCLUDE (key) FROM scale_sets s LEFT JOIN scale_set_tags t ON t.
 
 CREATE VIEW vm AS
 SELECT v.*, t.* EXCLUDE (key),
-       x.* EXCLUDE (key),
+       -- {vm.exempt_from}
        CASE WHEN v.resource_group_name IS NOT NULL
             THEN '/subscriptions/' || v.subscription_id || '/resourcegroups/' || v.resource_group_name_key END AS group_key,
        '/subscriptions/' || v.subscription_id AS subscription_key,
