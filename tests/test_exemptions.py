@@ -30,6 +30,7 @@ from auditor.reference import SCHEMAS
 from auditor.ruleset.load import bundled_files, load_rules, own_files
 
 RULES = {rule.id: rule.resource for rule in load_rules(bundled_files())}
+LETTERS = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 SOON, LATER, PAST = "2026-07-01T00:00:00Z", "2026-12-31T00:00:00Z", "2026-06-01T00:00:00Z"
 
 
@@ -340,8 +341,10 @@ def test_without_a_time_no_exemption_counts_and_that_is_said_once() -> None:
     ("scope", "covered"),
     [
         ({"id": vm_id("db").upper() + "/"}, {"db"}),
-        ({"resource_group": group_id().upper()}, {"db", "app"}),
-        ({"subscription": f"/SUBSCRIPTIONS/{SUBSCRIPTION}"}, {"db", "app", "elsewhere"}),
+        ({"resource_group": group_id().upper()}, {"db", "app", "caps"}),
+        ({"subscription": f"/SUBSCRIPTIONS/{SUBSCRIPTION}"}, {"db", "app", "caps", "elsewhere"}),
+        ({"subscription": f"/subscriptions/{LETTERS}"}, {"lettered"}),
+        ({"resource_group": group_id("g", LETTERS.upper())}, {"lettered"}),
         ({"subscription": f"/subscriptions/{OTHER_SUBSCRIPTION}"}, {"foreign"}),
         ({"tag": {"name": "ROLE", "value": "scratch"}}, {"db", "foreign"}),
         ({"tag": {"name": "role", "value": "scrat"}}, set()),
@@ -354,6 +357,8 @@ def test_a_scope_covers_what_is_in_it_in_any_letter_case(scope: dict[str, Any], 
     builder = (
         exposed()
         .vm("app")
+        .vm("caps", id=vm_id("caps", "RG"))
+        .vm("lettered", id=vm_id("lettered", "G", LETTERS.upper()))
         .vm("elsewhere", id=vm_id("elsewhere", "elsewhere"))
         .vm("foreign", id=vm_id("foreign", subscription=OTHER_SUBSCRIPTION), tags={"role": "scratch"})
     )

@@ -25,22 +25,23 @@ def print_diff(diff: Diff, console: Console, outputs: Sequence[str]) -> None:
 def _lines(diff: Diff) -> Iterator[Text]:
     yield Text.assemble(("Changes: ", "bold"), headline(diff))
     for report, which in ((diff.old, "From"), (diff.new, "To")):
-        yield Text(f"{which:<5} {report.verdict}, {report.as_of or 'of unknown time'}, {report.content_sha256[:12]}")
+        when = visible(report.as_of or "of unknown time")
+        yield Text(f"{which:<5} {report.verdict}, {when}, {report.content_sha256[:12]}")
     yield from _few("Not comparable: ", "yellow", diff.not_comparable)
     yield from _few("Rule changed: ", "cyan", list(rules_changed(diff)))
     yield Text()
     counted = [rule for rule in diff.rules if any(count for name, count in rule.counts.items() if name != "unchanged")]
     for rule in counted:
         parts = [f"{count:,} {name.replace('-', ' ')}" for name, count in rule.counts.items() if count]
-        yield cut(Text(f"{rule.rule}: {', '.join(parts)}"))
+        yield cut(Text(visible(f"{rule.rule}: {', '.join(parts)}")))
     if counted:
         yield Text()
     for title, changes in sections(diff):
         yield Text(f"{title}: {len(changes):,}", style="bold")
         for change in changes[:MOST_CHANGES]:
-            name = visible(change.resource.rpartition("/")[2])
-            line = f"  {change.severity:<8}  {name}  {change.rule}: {moved(change)}. {visible(change.message)}"
-            yield cut(Text(line))
+            name = change.resource.rpartition("/")[2]
+            line = f"  {change.severity:<8}  {name}  {change.rule}: {moved(change)}. {change.message}"
+            yield cut(Text(visible(line)))
         if len(changes) > MOST_CHANGES:
             yield Text(f"  and {len(changes) - MOST_CHANGES:,} more: write all with -o diff.md", style="dim")
         yield Text()

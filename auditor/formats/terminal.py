@@ -54,8 +54,8 @@ def print_exemptions(exemptions: Sequence[ExemptionInfo], console: Console, *, m
     width = max((len(visible(entry.id)) for entry in exemptions), default=2)
     for entry in sorted(exemptions, key=lambda entry: list(EXEMPTION_STATUSES).index(entry.status)):
         counts = f"{entry.exempted:,} of {entry.matched:,}  " if matched else ""
-        said = f"{visible(entry.owner)}: {visible(entry.reason)}"
-        line = f"{entry.rule}  {counts}until {entry.expires}  {entry.scope_kind} {visible(entry.scope)}  {said}"
+        said = f"{entry.owner}: {entry.reason}"
+        line = visible(f"{entry.rule}  {counts}until {entry.expires}  {entry.scope_kind} {entry.scope}  {said}")
         word = (f"{entry.status:<16}  ", EXEMPTION_STATUSES[entry.status])
         print_line(console, cut(Text.assemble(word, (f"{visible(entry.id):<{width}}", "bold"), f"  {line}")))
     print_line(console, Text(_exemptions_counted(exemptions)))
@@ -111,7 +111,7 @@ def _coverage(report: Report) -> Iterator[Text]:
 
 def _baseline(baseline: Baseline) -> Iterator[Text]:
     counts = f"{baseline.new:,} new, {baseline.unchanged:,} unchanged, {baseline.fixed:,} fixed"
-    yield Text(f"Baseline   {counts} since {baseline.as_of or 'an unknown time'}")
+    yield Text(f"Baseline   {counts} since {visible(baseline.as_of or 'an unknown time')}")
     changed = [entry.rule for entry in baseline.rules_changed]
     if changed:
         names = ", ".join(changed[:MOST_LINES]) + (", ..." if len(changed) > MOST_LINES else "")
