@@ -11,13 +11,14 @@ from auditor.ruleset.model import SEVERITIES, BoundRule
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Verdicts by outcome; exempt ones are counted under their outcome and again under ``exempt``."""
+    """Verdicts by outcome; exempt ones are counted under their outcome and once more beside it."""
 
     passed: Annotated[int, msgspec.Meta(description="outcome pass")] = msgspec.field(name="pass", default=0)
     fail: int = 0
     unknown: int = 0
     not_applicable: int = 0
-    exempt: int = 0
+    exempt: Annotated[int, msgspec.Meta(description="failing verdicts that are exempt")] = 0
+    exempt_unknown: Annotated[int, msgspec.Meta(description="unknown verdicts that are exempt")] = 0
 
     @property
     def total(self) -> int:
@@ -38,24 +39,31 @@ def decide(
     threshold: Threshold,
     *,
     strict: bool,
+    new: Mapping[str, int] | None = None,
 ) -> Gate:
     """Decide what the process exits with.
 
     Args:
         rules: each rule with its verdicts.
         missing: causes of the gaps that matter to these rules.
-        threshold: the lowest severity whose violations count; ``never`` lets everything through.
-        strict: any unknown verdict keeps the gate from concluding.
+        threshold: the lowest severity whose violations count; after ``new:`` only those that the baseline does not
+            know; ``never`` lets everything through.
+        strict: any unknown verdict that is not exempt keeps the gate from concluding.
+        new: violations by rule that the baseline does not know; without a baseline all of them are new.
     """
     if threshold == "never":
         return Gate(exit_code=ExitCode.OK, reasons=["the gate is off (--fail-on never)"])
-    counted = SEVERITIES[: SEVERITIES.index(threshold) + 1]
-    violations: Mapping[str, int] = {
-        rule.id: counts.fail - counts.exempt for rule, counts in rules if rule.severity in counted
-    }
-    failing = [f"{count} of {rule_id}" for rule_id, count in violations.items() if count > 0]
+    severity = next(word for word in SEVERITIES if threshold in (word, f"new:{word}"))
+    only_new = threshold != severity
+    violations = {rule.id: counts.fail - counts.exempt for rule, counts in rules}
+    if only_new and new is not None:
+        violations = {rule_id: new.get(rule_id, 0) for rule_id in violations}
+    counted = SEVERITIES[: SEVERITIES.index(severity) + 1]
+    failing = [
+        f"{violations[rule.id]} of {rule.id}" for rule, _ in rules if rule.severity in counted and violations[rule.id]
+    ]
     if failing:
-        reason = f"violations of severity {threshold} or higher: {', '.join(failing)}"
+        reason = f"{'new ' if only_new else ''}violations of severity {severity} or higher: {', '.join(failing)}"
         return Gate(exit_code=ExitCode.VIOLATIONS, reasons=[reason])
     reasons = list(missing)
     if not any(counts.passed or counts.fail or counts.unknown for _, counts in rules):
@@ -65,9 +73,10 @@ def decide(
         for rule, counts in rules
         if counts.unknown and not counts.passed and not counts.fail
     ]
-    unknown = sum(counts.unknown for _, counts in rules)
+    unknown = sum(counts.unknown - counts.exempt_unknown for _, counts in rules)
     if strict and unknown:
         reasons.append(f"{unknown} unknown verdict{'' if unknown == 1 else 's'} (--strict)")
     if reasons:
         return Gate(exit_code=ExitCode.CANNOT_CONCLUDE, reasons=reasons)
-    return Gate(exit_code=ExitCode.OK, reasons=[f"no violation of severity {threshold} or higher"])
+    reason = f"no {'new ' if only_new else ''}violation of severity {severity} or higher"
+    return Gate(exit_code=ExitCode.OK, reasons=[reason])

@@ -5,12 +5,10 @@ numbers give equal facts.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 import duckdb
 
-from auditor.estate.database import connect
 from auditor.inventory.facts import TAG_COLUMNS, link_facts, stored_columns
 from auditor.inventory.model import Inventory
 from auditor.inventory.snapshot import write_snapshot
@@ -150,7 +148,7 @@ def fill(connection: duckdb.DuckDBPyConnection, table: Table, vms: int) -> None:
 
 def write(folder: Path, vms: int) -> None:
     """Write the snapshot."""
-    with tempfile.TemporaryDirectory() as name, connect(Path(name)) as connection:
+    with duckdb.connect() as connection:
         for table in TABLES:
             fill(connection, table, vms)
         for table in TABLES:

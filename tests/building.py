@@ -222,7 +222,8 @@ class Audited:
 def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = None, **flags: Any) -> Audited:
     """Write files into a folder and audit it; ``paths`` names single files of it instead.
 
-    ``config`` is the text of auditor.yaml; the other flags are those of ``Flags``.
+    ``config`` is the text of auditor.yaml, ``exemptions`` that of exemptions.yaml, ``baseline`` an earlier report; the
+    other flags are those of ``Flags``.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -235,6 +236,10 @@ def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = N
             path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
         config = flags.pop("config", "")
         (folder / "auditor.yaml").write_text(config, encoding="utf-8")
+        if "exemptions" in flags:
+            (folder / "exemptions.yaml").write_text(flags["exemptions"], encoding="utf-8")
+            flags["exemptions"] = folder / "exemptions.yaml"
+        baseline = flags.pop("baseline", None)
         settings = settle(
             Flags(
                 config=folder / "auditor.yaml",
@@ -244,12 +249,12 @@ def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = N
             ),
         )
         inventory = read_exports([export / path for path in paths] if paths else [export], work, settings.complete)
-        assessment = _assess(inventory, work, settings)
+        assessment = _assess(inventory, work, settings, baseline)
         assessment.estate.connection.close()
         return Audited(assessment.report)
 
 
-def _assess(inventory: Any, work: Path, settings: Any) -> Assessment:
+def _assess(inventory: Any, work: Path, settings: Any, baseline: Report | None) -> Assessment:
     return assess(
         inventory,
         work,
@@ -258,9 +263,12 @@ def _assess(inventory: Any, work: Path, settings: Any) -> Assessment:
             exclusions=settings.exclusions,
             intents=settings.intents,
             config=settings.config,
-            primary_endpoint=None,
+            config_sha256=settings.config_sha256,
+            primary_endpoint=settings.intents.default,
             as_of=settings.as_of,
             complete=settings.complete,
+            exemptions=settings.exemptions,
+            baseline=baseline,
         ),
     )
 

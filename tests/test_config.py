@@ -21,7 +21,13 @@ from auditor.yaml_source import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
-RULES = ["policy-runs-per-day", "vault-redundancy-matches-intent", "vm-agent-installed", "vm-protected"]
+RULES = [
+    "policy-runs-per-day",
+    "vault-redundancy-matches-intent",
+    "vm-agent-installed",
+    "vm-exclusion-is-exempted",
+    "vm-protected",
+]
 
 
 def config_of(text: str) -> Config:
@@ -300,7 +306,7 @@ def test_rules_are_selected_and_ignored() -> None:
 
     assert ids(select=["vm-protected,vm-agent-installed"]) == ["vm-agent-installed", "vm-protected"]
     assert ids(select=["vm-protected", " vm-agent-installed ,"]) == ["vm-agent-installed", "vm-protected"]
-    assert ids(ignore=["vm-protected"]) == RULES[:3]
+    assert ids(ignore=["vm-protected"]) == [rule for rule in RULES if rule != "vm-protected"]
     assert ids(select=["vm-protected,vm-agent-installed"], ignore=["vm-protected"]) == ["vm-agent-installed"]
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
     "shared/conformance beside the repository",
 )
 RULES = {
-    "vm": {"vm-protected", "vm-agent-installed"},
+    "vm": {"vm-protected", "vm-agent-installed", "vm-exclusion-is-exempted"},
     "vault": {"vault-redundancy-matches-intent"},
     "policy": {"policy-runs-per-day"},
 }

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from auditor.cli.question import Flags, settle
+from auditor.formats.from_json import read_report
 from auditor.ruleset.load import load_rules, own_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -43,6 +44,8 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
     for command in (
         ["audit"],
         ["explain"],
+        ["diff"],
+        ["exemptions"],
         ["rules", "list"],
         ["rules", "check"],
         ["rules", "test"],
@@ -52,7 +55,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         known |= set(re.findall(r"--?[a-z][a-z-]*", text))
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if re.match(r"(\$ )?auditor (audit|explain|rules) ", line):
+            if re.match(r"(\$ )?auditor (audit|explain|diff|exemptions|rules) ", line):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
 
@@ -69,9 +72,30 @@ def test_the_example_configuration_is_accepted(tmp_path: Path) -> None:
     (rule, _) = blocks(REPOSITORY / "docs" / "writing-rules.md", "yaml")
     (tmp_path / "our-rules" / "vm-has-owner.yaml").write_text(rule)
     (tmp_path / "auditor.yaml").write_text(block)
+    (tmp_path / "exemptions.yaml").write_text("")
     settings = settle(Flags(config=tmp_path / "auditor.yaml"))
     assert "vm-has-owner" in [rule.id for rule in settings.rules]
     assert settings.exclusions[-1].reason == "Build agents are made anew every night"
+
+
+def test_the_example_exemptions_are_accepted(tmp_path: Path) -> None:
+    (block,) = blocks(REPOSITORY / "docs" / "exemptions.md", "yaml")
+    (tmp_path / "exemptions.yaml").write_text(block)
+    settings = settle(Flags(exemptions=tmp_path / "exemptions.yaml", as_of="2026-01-31T06:00:00Z"))
+    assert [entry.id for entry in settings.exemptions.entries] == ["EX-12", "EX-13"]
+
+
+def test_the_exemptions_of_the_example_stand_as_its_page_says(tmp_path: Path) -> None:
+    command = "auditor audit --inventory examples/estate --config examples/auditor.yaml --as-of 2026-11-02T06:00:00Z"
+    asked = [*shlex.split(command)[1:], "--exemptions", "examples/exemptions.yaml", "-o", str(tmp_path / "r.json")]
+    subprocess.run([AUDITOR, *asked], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    report = read_report(tmp_path / "r.json")
+    standing = {entry.id: (entry.status, entry.matched, entry.exempted) for entry in report.exemptions}
+    assert standing == {
+        "EX-2026-002": ("expired", 1, 0),
+        "EX-2026-011": ("active", 1, 1),
+        "EX-2026-014": ("expiring", 2, 2),
+    }
 
 
 def test_the_example_rule_passes_its_example_cases(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def _bytes(content: object) -> bytes:
 
 def rows(inventory: Inventory, table: str) -> list[Json]:
     path = inventory.spool.get(table)
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path else []
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path else []
+    return [row | {"vault_id": row["id"][: row["vault_length"]]} if "vault_length" in row else row for row in found]
 
 
 def gaps(inventory: Inventory, *kinds: str) -> list[Gap]:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ from auditor.declared.config import NO_DOCUMENT, Intents
 from auditor.declared.intents import IntentMap
 from auditor.estate.database import Estate, open_estate
 from auditor.inventory.exports import read_exports
+from auditor.ruleset.model import BoundRule, exemptions_asked_for, tags_of
 
 PROTECTED, AGENT, REDUNDANCY, RUNS = (
     "vm-protected",
@@ -57,7 +58,12 @@ TYPES = {
 
 
 @contextmanager
-def opened(*files: object, intents: IntentMap | None = None, as_of: int | None = None) -> Iterator[Estate]:
+def opened(
+    *files: object,
+    intents: IntentMap | None = None,
+    as_of: int | None = None,
+    rules: Sequence[BoundRule] = (),
+) -> Iterator[Estate]:
     """Open the estate of some files, to look at what was made of them."""
     with tempfile.TemporaryDirectory() as name:
         export, work = Path(name) / "export", Path(name) / "work"
@@ -66,7 +72,15 @@ def opened(*files: object, intents: IntentMap | None = None, as_of: int | None =
         for number, content in enumerate(files):
             (export / f"{number}.json").write_text(json.dumps(content), encoding="utf-8")
         declared = intents or IntentMap(Intents(), NO_DOCUMENT, None)
-        found = open_estate(read_exports([export], work), work, declared, [], as_of=as_of)
+        conditions = [condition for rule in rules for condition in (rule.applies, rule.require)]
+        found = open_estate(
+            read_exports([export], work),
+            work,
+            declared,
+            [tag for condition in conditions for tag in tags_of(condition)],
+            as_of=as_of,
+            exempt_from=[name for condition in conditions for name in exemptions_asked_for(condition)],
+        )
         try:
             yield found
         finally:
@@ -630,7 +644,7 @@ def verdicts(*files: object, config: str = CONFIG) -> dict[tuple[str, str], str]
     """Return each outcome by rule and resource without making a report of them."""
     asked = question(config)
     found: dict[tuple[str, str], str] = {}
-    with opened(*files, intents=asked.intents, as_of=asked.as_of) as made:
+    with opened(*files, intents=asked.intents, as_of=asked.as_of, rules=asked.rules) as made:
         for matrix in judge(made.connection, asked.rules, (), made.now, whole_tables(made)):
             for rule in matrix.rules:
                 rows = made.query(f"SELECT key, {column(rule.id)} FROM {matrix.table} JOIN {matrix.subject} USING (n)")

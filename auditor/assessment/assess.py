@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from auditor import __version__
+from auditor.assessment.baseline import new_violations, with_baseline
 from auditor.assessment.coverage import causes_that_matter, coverage_of
 from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import find_evidence, whole_tables
+from auditor.assessment.exempting import exempt_verdicts, exemption_notices
 from auditor.assessment.model import (
+    SCHEMA_VERSION,
     Coverage,
     GapInfo,
     InventoryInfo,
@@ -26,11 +29,12 @@ from auditor.assessment.model import (
     VerdictWord,
 )
 from auditor.assessment.question import Question
+from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
 from auditor.gate import Counts, Gate, decide
 from auditor.inventory.model import Inventory
-from auditor.ruleset.model import SEVERITIES, BoundRule, tags_of
+from auditor.ruleset.model import SEVERITIES, BoundRule, exemptions_asked_for, tags_of
 from auditor.timestamps import show_time
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ class Assessment:
     report: Report
     estate: Estate
     matrices: Sequence[Matrix] = field(default=())
+    exemptions: Sequence[Exemption] = field(default=())
 
 
 def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment:
@@ -71,18 +76,23 @@ def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment
         vaults_anywhere=config.vaults_in == "any",
         as_of=question.as_of,
         complete=question.complete,
+        exemptions=question.exemptions,
+        exempt_from=[rule_id for condition in conditions for rule_id in exemptions_asked_for(condition)],
     )
     matrices = judge(estate.connection, question.rules, question.exclusions, estate.now, whole_tables(estate))
-    findings = [finding for matrix in matrices for finding in find_evidence(estate, matrix)]
+    exemptions = exempt_verdicts(estate, matrices, question.exemptions)
+    entries = question.exemptions.entries
+    findings = [finding for matrix in matrices for finding in find_evidence(estate, matrix, exemptions=entries)]
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
-    findings.sort(key=lambda found: (rank[found.severity], _WORST_FIRST[found.outcome], found.rule))
+    # What somebody answers for comes last: there is nothing to do about it now.
+    findings.sort(key=lambda found: (found.exempt, rank[found.severity], _WORST_FIRST[found.outcome], found.rule))
     counts = {rule_id: counted for matrix in matrices for rule_id, counted in _counts(estate, matrix).items()}
     judged = sorted(((rule, counts[rule.id]) for rule in question.rules), key=lambda pair: rank[pair[0].severity])
     missing = causes_that_matter(estate, judged)
     gate = decide(judged, missing, config.fail_on, strict=config.strict)
-    coverage = coverage_of(inventory, estate, matrices, question)
+    coverage = coverage_of(inventory, estate, matrices, question, exemption_notices(exemptions, matrices))
     report = Report(
-        schema_version="1.0",
+        schema_version=SCHEMA_VERSION,
         content_sha256=_ZERO,
         tool=Tool(name="azure-backup-auditor", version=__version__),
         as_of=show_time(estate.now) if estate.now is not None else None,
@@ -91,12 +101,17 @@ def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment
         summary=_summary(judged, coverage, gate, whole=not missing),
         coverage=coverage,
         gaps=[GapInfo(table=g.table, scope=g.scope, kind=g.kind, cause=g.cause, hint=g.hint) for g in estate.gaps],
+        exemptions=exemptions,
         rules=[_rule_info(rule, counted) for rule, counted in judged],
         resources=[resource for matrix in matrices for resource in _resources(estate, matrix)],
         outcomes=dict(sorted(pair for matrix in matrices for pair in _outcomes(estate, matrix))),
         findings=findings,
     )
-    return Assessment(sign(report), estate, matrices)
+    if question.baseline is not None:
+        report = with_baseline(report, question.baseline)
+        gate = decide(judged, missing, config.fail_on, strict=config.strict, new=new_violations(report))
+        report = msgspec.structs.replace(report, summary=msgspec.structs.replace(report.summary, gate=gate))
+    return Assessment(sign(report), estate, matrices, entries)
 
 
 def sign(report: Report) -> Report:
@@ -118,8 +133,17 @@ def _counts(estate: Estate, matrix: Matrix) -> dict[str, Counts]:
     )
     (row,) = estate.query(f"SELECT {columns} FROM {matrix.table}")
     groups = [row[index : index + 4] for index in range(0, len(row), 4)]
+    rows = estate.query("SELECT rule, letter, count(*) FROM exempted GROUP BY rule, letter")
+    exempt = {(rule_id, letter): count for rule_id, letter, count in rows}
     return {
-        rule.id: Counts(passed=p, fail=f, unknown=u, not_applicable=n)
+        rule.id: Counts(
+            passed=p,
+            fail=f,
+            unknown=u,
+            not_applicable=n,
+            exempt=exempt.get((rule.id, "f"), 0),
+            exempt_unknown=exempt.get((rule.id, "u"), 0),
+        )
         for rule, (p, f, u, n) in zip(matrix.rules, groups, strict=True)
     }
 
@@ -163,6 +187,7 @@ def _options(question: Question) -> Options:
         fail_on=config.fail_on,
         strict=config.strict,
         config_sha256=question.config_sha256,
+        exemptions_sha256=question.exemptions.sha256,
     )
 
 
@@ -190,6 +215,10 @@ def _kinds(coverage: Coverage) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "no resources"
 
 
+def _exempt(count: int) -> str:
+    return f"; {count:,} exempt" if count else ""
+
+
 def _summary(
     judged: Sequence[tuple[BoundRule, Counts]],
     coverage: Coverage,
@@ -202,6 +231,8 @@ def _summary(
         fail=sum(counts.fail for _, counts in judged),
         unknown=sum(counts.unknown for _, counts in judged),
         not_applicable=sum(counts.not_applicable for _, counts in judged),
+        exempt=sum(counts.exempt for _, counts in judged),
+        exempt_unknown=sum(counts.exempt_unknown for _, counts in judged),
     )
     severities: dict[Severity, int] = {
         severity: sum(counts.fail for rule, counts in judged if rule.severity == severity) for severity in SEVERITIES
@@ -216,8 +247,10 @@ def _summary(
     if not decided:
         sentence = "nothing was found to judge."
     else:
-        parts = [f"{total.fail:,} of {decided:,} verdicts fail" + (f" ({failing})" if failing else "")]
+        fails = "verdict fails" if decided == 1 else "verdicts fail"
+        parts = [f"{total.fail:,} of {decided:,} {fails}" + (f" ({failing}{_exempt(total.exempt)})" if failing else "")]
         if total.unknown:
-            parts.append(f"{total.unknown:,} {'is' if total.unknown == 1 else 'are'} unknown")
+            some = f" ({_exempt(total.exempt_unknown)[2:]})" if total.exempt_unknown else ""
+            parts.append(f"{total.unknown:,} {'is' if total.unknown == 1 else 'are'} unknown{some}")
         sentence = f"{' and '.join(parts)}, on {_kinds(coverage)}."
     return Summary(verdict=verdict, sentence=sentence, counts=total, failing_by_severity=severities, gate=gate)

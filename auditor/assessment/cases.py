@@ -17,11 +17,11 @@ from auditor.assessment.model import Outcome
 from auditor.assessment.sql import Context
 from auditor.errors import Fault, InputErrors, UsageError
 from auditor.estate.database import Estate, connect
-from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName
+from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName, exempt_from
 from auditor.inventory.model import Gap
 from auditor.ruleset.conditions import check_words
 from auditor.ruleset.load import bind
-from auditor.ruleset.model import BoundRule, Rule, tags_of
+from auditor.ruleset.model import BoundRule, Rule, exemptions_asked_for, tags_of
 from auditor.text import fold
 from auditor.timestamps import NEVER, parse_time
 from auditor.yaml_source import Document, Steps, did_you_mean, read_yaml
@@ -117,6 +117,7 @@ class _CaseReader:
     def __init__(self, document: Document, rule: Rule) -> None:
         self.document = document
         self.rule = rule
+        self.asked = {field.name: field for field in _exempt_from(rule)}
         self.faults: list[Fault] = []
 
     def read(self) -> list[Case]:
@@ -174,7 +175,7 @@ class _CaseReader:
         row: dict[str, Any] = {}
         for name, given in value.items():
             here = (*steps, name)
-            field = FIELDS.get(f"{relation}.{name}")
+            field = FIELDS.get(f"{relation}.{name}") or self.asked.get(f"{relation}.{name}")
             if name == "tags":
                 row["tags"] = self._tags(given, here)
             elif field is None:
@@ -224,6 +225,12 @@ class _CaseReader:
         self.faults.append(self.document.fault(steps, message, hint))
 
 
+def _exempt_from(rule: Rule) -> list[Field]:
+    """Return the fields ``vm.exempt_from.RULE`` that a rule asks for."""
+    asked = [*exemptions_asked_for(rule.applies), *exemptions_asked_for(rule.require)]
+    return [exempt_from(name) for name in dict.fromkeys(asked)]
+
+
 def _bounds(value: object) -> tuple[float, float] | None:
     given = value if isinstance(value, list) else [value, value]
     ends = [end for end in given if isinstance(end, int | float) and not isinstance(end, bool)]
@@ -239,6 +246,9 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
         given = case.relations.get(relation, {} if relation == subject else None)
         exists, stated = given is not None, relation in case.relations
         row = _row(case, relation, given or {}, [tag for tag in tags if tag.relation == relation])
+        if relation == "vm":
+            for field in _exempt_from(rule.rule):
+                row |= _columns(field, (given or {}).get(field.column))
         if relation == "item":
             row["here"] = ("BOOLEAN", exists if stated else None)
         name: str = relation

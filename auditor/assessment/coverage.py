@@ -18,8 +18,14 @@ from auditor.ruleset.conditions import known_tables
 from auditor.ruleset.model import Age, BoundRule, TagRef, fields_of, leaves
 
 
-def coverage_of(inventory: Inventory, estate: Estate, matrices: Sequence[Matrix], question: Question) -> Coverage:
-    """Say how much was read, judged and left out, and what is worth knowing about it."""
+def coverage_of(
+    inventory: Inventory,
+    estate: Estate,
+    matrices: Sequence[Matrix],
+    question: Question,
+    notices: Sequence[str],
+) -> Coverage:
+    """Say how much was read, judged and left out, and what is worth knowing about it beside the given notices."""
     tables = []
     for table in TABLES:
         ((rows,),) = estate.query(f"SELECT count(*) FROM {table.name}")
@@ -39,7 +45,7 @@ def coverage_of(inventory: Inventory, estate: Estate, matrices: Sequence[Matrix]
         excluded=excluded,
         declared_agents=declared[0] if rests else 0,
         assumptions=_assumptions(inventory, estate),
-        notices=_notices(inventory, estate, question),
+        notices=[*notices, *_notices(inventory, estate, question)],
         ignored_types=dict(inventory.ignored),
     )
 
@@ -117,8 +123,12 @@ def _undeclared(estate: Estate, question: Question) -> list[str]:
 
 
 def _unused_tags(estate: Estate, question: Question) -> list[str]:
-    """Name tags that rules, or exclusions of the configuration, look at and no resource has: misspelt, perhaps."""
-    looked_at = [leaf for rule in question.rules for leaf in rule.leaves()]
+    """Name tags that rules, or exclusions of the configuration, look at and no resource has: misspelt, perhaps.
+
+    Nobody wrote the tags of bundled rules, unless by a parameter.
+    """
+    written = [rule for rule in question.rules if rule.rule.own or rule.changed]
+    looked_at = [leaf for rule in written for leaf in rule.leaves()]
     for exclusion in question.exclusions:
         if not exclusion.bundled:
             looked_at += leaves(exclusion.condition)

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from auditor.assessment.engine import OUTCOMES, Matrix, column
-from auditor.assessment.model import Cell, Evidence, Finding
+from auditor.assessment.model import Cell, Evidence, Finding, FindingExemption
 from auditor.assessment.sql import Context, Sql, compile_condition, tag_sql, threshold, value_sql
+from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate
 from auditor.estate.fields import FIELDS, FROM, SEES, TABLE_OF, Field
 from auditor.ruleset.model import (
@@ -38,13 +41,19 @@ def fingerprint(rule_id: str, key: str) -> str:
     return hashlib.sha256(f"{rule_id}\n{key}".encode()).hexdigest()[:32]
 
 
-def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = None) -> Iterator[Finding]:
+def find_evidence(
+    estate: Estate,
+    matrix: Matrix,
+    keys: Sequence[str] | None = None,
+    exemptions: Sequence[Exemption] = (),
+) -> Iterator[Finding]:
     """Yield the verdicts of one kind of resource with their evidence, by rule and then by resource.
 
     Args:
         estate: the database that ``judge`` has run on.
         matrix: the verdicts.
         keys: the resources to show, all their verdicts; when ``None``, every fail and unknown.
+        exemptions: what the numbers of the table ``exempted`` mean; there is no such table when there are none.
     """
     subject, connection = matrix.subject, estate.connection
     context = Context(subject, estate.now, whole_tables(estate))
@@ -64,14 +73,22 @@ def find_evidence(estate: Estate, matrix: Matrix, keys: Sequence[str] | None = N
         view = _View(rule, context)
         sql = view.select()
         letters = "" if keys is not None else f"WHERE v.{column(rule.id)} IN ('f', 'u')"
+        number, exempted, of_rule = "NULL", "", []
+        if exemptions:
+            number, of_rule = "x.number", [rule.id]
+            exempted = f" LEFT JOIN exempted x ON x.rule = ? AND x.n = {subject}.n"
         rows = connection.execute(
-            f"SELECT v.{column(rule.id)}, v.excluded, {subject}.id, {subject}.key, {sql.text} FROM shown"
-            f" JOIN {matrix.table} v ON v.n = {subject}.n {letters} ORDER BY {subject}.n",
-            sql.values,
+            f"SELECT v.{column(rule.id)}, v.excluded, {number}, {subject}.id, {subject}.key, {sql.text} FROM shown"
+            f" JOIN {matrix.table} v ON v.n = {subject}.n{exempted} {letters} ORDER BY {subject}.n",
+            [*sql.values, *of_rule],
         ).fetchall()
-        for letter, excluded, resource, key, *cells in rows:
+        for letter, excluded, winner, resource, key, *cells in rows:
             reason = matrix.exclusions[excluded].reason if excluded is not None else ""
-            yield view.finding(estate, letter, resource, key, cells, reason)
+            found = view.finding(estate, letter, resource, key, cells, reason)
+            if winner is not None:
+                said = _exemption(exemptions[winner])
+                found = msgspec.structs.replace(found, exempt=True, exemption=said)
+            yield found
 
 
 def whole_tables(estate: Estate) -> frozenset[str]:
@@ -174,8 +191,8 @@ class _View:
             high = self._column(f'CASE WHEN NOT {relation}."{field.open}" THEN {value_sql(field)} END')
         else:
             low = high = self._column(value_sql(field))
-        source = self._column(f"{relation}.{field.source or 'source'}")
-        reason = self._column(f"{relation}.{field.reason}") if field.reason else -1
+        source = self._column(f'{relation}."{field.source or "source"}"')
+        reason = self._column(f'{relation}."{field.reason}"') if field.reason else -1
         self.looked[left.name] = _Looked(left.name, left, low, high, source, reason, self._column(f"{relation}.key"))
 
     def _placeholders(self) -> list[str]:
@@ -279,6 +296,17 @@ class _View:
         ranks = [(sum(truths), truths) for truths in held]  # the first part of an alternative says what it is about
         kept = tuple(part for part, rank in zip(condition.parts, ranks, strict=True) if rank == max(ranks))
         return kept[0] if len(kept) == 1 else AnyOf(kept)
+
+
+def _exemption(exemption: Exemption) -> FindingExemption:
+    return FindingExemption(
+        id=exemption.id,
+        category=exemption.category,
+        reason=exemption.reason,
+        owner=exemption.owner,
+        ticket=exemption.ticket,
+        expires=show_time(exemption.expires),
+    )
 
 
 def _shown_sql(field: Field) -> str:

@@ -7,13 +7,27 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from auditor.declared.config import ParameterValue, Severity, Threshold
+from auditor.declared.config import Severity, Threshold
+from auditor.declared.exemptions import Category, ScopeKind
 from auditor.gate import Counts, Gate
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable"]
 VerdictWord: TypeAlias = Literal["Compliant", "Not compliant", "Cannot conclude"]
+ChangeKind: TypeAlias = Literal[
+    "new",
+    "became-unknown",
+    "fixed",
+    "passes-by-changed-rule",
+    "no-longer-unknown",
+    "no-longer-applicable",
+    "exempt-now",
+]
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+ExemptionStatus: TypeAlias = Literal[
+    "active", "expiring", "expired", "not-yet", "time-unknown", "unused", "no-longer-needed"
+]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,6 +69,7 @@ class Options(_Part, frozen=True):
     fail_on: Threshold
     strict: bool
     config_sha256: Sha256 | None
+    exemptions_sha256: Sha256 | None
 
 
 class Summary(_Part, frozen=True):
@@ -127,7 +142,7 @@ class RuleInfo(_Part, frozen=True):
     resource: Literal["vm", "item", "policy", "vault"]
     sha256: Sha256
     file: str
-    parameters: dict[str, ParameterValue]
+    parameters: dict[str, Cell]
     controls: dict[str, list[str]]
     rationale: str
     references: list[str]
@@ -157,6 +172,40 @@ class Evidence(_Part, frozen=True):
     expected: Annotated[str, msgspec.Meta(description="what it was compared with, and the parameter that said so")]
 
 
+class FindingExemption(_Part, frozen=True):
+    """The exemption under which a verdict does not count."""
+
+    id: str
+    category: Category
+    reason: str
+    owner: str
+    ticket: str
+    expires: str
+
+
+class ExemptionInfo(_Part, frozen=True):
+    """An exemption, and how it stands at the time of the inventory.
+
+    ``matched`` counts the resources in its scope that its rule judges; ``exempted`` the failing and unknown verdicts
+    that it exempts, those that a more specific exemption covers not among them.
+    """
+
+    id: str
+    rule: str
+    scope_kind: ScopeKind
+    scope: Annotated[str, msgspec.Meta(description="an ARM id, or NAME=VALUE of a tag")]
+    category: Category
+    reason: str
+    owner: str
+    approver: str
+    ticket: str
+    created: str | None
+    expires: str
+    status: ExemptionStatus
+    matched: int
+    exempted: int
+
+
 class Finding(_Part, frozen=True):
     """A verdict that is not a pass: fail or unknown."""
 
@@ -170,8 +219,35 @@ class Finding(_Part, frozen=True):
     expected: str
     observed: str
     evidence: list[Evidence]
-    exemption: dict[str, str] | None = None
+    exemption: FindingExemption | None = None
     baseline: Literal["new", "unchanged"] | None = None
+
+
+class RuleChange(_Part, frozen=True):
+    """A rule that judges otherwise than in an earlier report.
+
+    ``changed`` says what was and what is, by what changed: ``rule``, ``severity``, ``parameter NAME``.
+    """
+
+    rule: str
+    changed: dict[str, str]
+
+
+class Baseline(_Part, frozen=True):
+    """The earlier report that findings were compared with, and what came of it.
+
+    ``new`` and ``unchanged`` count findings, failing and unknown ones, exempt ones too; ``fixed`` counts verdicts that
+    failed and pass now by the same rule.
+    """
+
+    content_sha256: Sha256
+    as_of: str | None
+    tool_version: str
+    new: int
+    unchanged: int
+    fixed: int
+    rules_changed: list[RuleChange]
+    not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
 
 
 class Report(_Part, frozen=True):
@@ -190,10 +266,12 @@ class Report(_Part, frozen=True):
     summary: Summary
     coverage: Coverage
     gaps: list[GapInfo]
+    exemptions: list[ExemptionInfo]
     rules: list[RuleInfo]
     resources: list[Resource]
     outcomes: dict[str, str]
     findings: list[Finding]
+    baseline: Baseline | None = None
 
     def resource_of(self, finding: Finding) -> Resource | None:
         """Return the resource of a finding."""
@@ -201,6 +279,51 @@ class Report(_Part, frozen=True):
 
     def _by_id(self) -> dict[str, Resource]:
         return {resource.id: resource for resource in self.resources}
+
+
+class ReportId(_Part, frozen=True):
+    """A report that was compared."""
+
+    content_sha256: Sha256
+    as_of: str | None
+    tool_version: str
+    verdict: VerdictWord
+
+
+class Change(_Part, frozen=True):
+    """A verdict that is another one now; ``before`` is null where the resource or the rule was not there."""
+
+    change: ChangeKind
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    rule: str
+    resource: str
+    severity: Severity
+    before: Outcome | None
+    after: Outcome
+    exempt: bool
+    message: Annotated[str, msgspec.Meta(description="what the finding says, or said")]
+
+
+class RuleDiff(_Part, frozen=True):
+    """How the verdicts of one rule changed."""
+
+    rule: str
+    counts: dict[str, int]
+
+
+class Diff(_Part, frozen=True):
+    """diff.json: what is different between two reports."""
+
+    schema_version: Literal["1.0"]
+    old: ReportId
+    new: ReportId
+    counts: dict[str, int]
+    rules: list[RuleDiff]
+    changes: list[Change]
+    appeared: list[Resource]
+    gone: list[Resource]
+    rules_changed: list[RuleChange]
+    not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
 
 
 def plain(report: Report) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from auditor.assessment.model import Report
 from auditor.declared.config import Config
+from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
 from auditor.ruleset.model import BoundRule, Exclusion
 
@@ -21,6 +23,8 @@ class Question:
         primary_endpoint: the flag of that name.
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
+        exemptions: which verdicts somebody answers for.
+        baseline: an earlier report to compare findings with.
     """
 
     rules: Sequence[BoundRule]
@@ -31,3 +35,5 @@ class Question:
     primary_endpoint: str | None = None
     as_of: int | None = None
     complete: frozenset[str] = frozenset()
+    exemptions: Exemptions = NO_EXEMPTIONS
+    baseline: Report | None = None

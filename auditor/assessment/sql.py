@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.estate.fields import FIELDS, TABLE_OF, Field, Subject
+from auditor.estate.fields import TABLE_OF, Field, Subject
 from auditor.ruleset.model import Age, AllOf, AnyOf, Compare, Condition, Constant, FieldRef, Not, Right, TagRef, Word
 from auditor.text import fold
 from auditor.timestamps import NEVER, parse_time
@@ -172,7 +172,7 @@ def _relation_exists(relation: str, context: Context) -> str:
 def _compare(left: Sql, kind: str, leaf: Compare, field: Field | None) -> Sql:
     word, right = leaf.word, leaf.right
     if isinstance(right, FieldRef):
-        other = _key(FIELDS[right.name])
+        other = _key(right.field)
         sign = "=" if word == "equals" else _ORDER.get(word)
         if sign is not None:
             return Sql(f"({left.text} {sign} {other.text})", left.values + other.values)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from auditor.assessment.assess import Assessment
+    from auditor.assessment.model import Report
 
 
 def audit(
@@ -29,14 +30,21 @@ def audit(
     primary_endpoint: options.PrimaryEndpoint = None,
     as_of: options.AsOf = None,
     complete: options.Complete = [],
+    exemptions: options.ExemptionsFile = None,
     output: Annotated[
         list[str],
         typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
     ] = [],
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", help="An earlier report.json: findings are marked new or unchanged."),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
-            "--fail-on", help="Exit with 1 from this severity on: critical, high (default), medium, low, never."
+            "--fail-on",
+            help="Exit with 1 from this severity on: critical, high (default), medium, low, never. new:high counts "
+            "only what the baseline does not know.",
         ),
     ] = None,
     *,
@@ -47,15 +55,25 @@ def audit(
     Exit codes: 0 no violation and the answer can be relied on, 1 violations, 2 something given is wrong, 3 cannot
     conclude, 70 internal error, 130 interrupted.
     """
-    flags = Flags(config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict)
+    flags = Flags(
+        config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict, exemptions
+    )
     settings = settle(flags)
     outputs = output or settings.config.outputs
     from auditor.formats import writer_for
 
     writers = [writer_for(name) for name in outputs]
-    _check_outputs([path for _, path in writers], [*inventory, *map(str, rules), str(config or DEFAULT_CONFIG)])
-    with assessed(inventory, settings, primary_endpoint) as assessment:
+    read = [config or DEFAULT_CONFIG, *rules, *(path for path in (exemptions, baseline) if path is not None)]
+    check_outputs([path for _, path in writers], [*inventory, *map(str, read)])
+    earlier = _baseline(baseline, settings)
+    with assessed(inventory, settings, primary_endpoint, earlier) as assessment:
         report = assessment.report
+    if earlier is not None:
+        from auditor.assessment.baseline import same_estate
+
+        if not same_estate(earlier, report):
+            hint = "It has no subscription in common with the inventory: give a report of the same estate."
+            raise UsageError(f"the baseline {baseline} is of another estate", hint)
     from auditor.atomic_file import atomic_file
 
     for writer, path in writers:
@@ -75,7 +93,19 @@ def audit(
     raise typer.Exit(report.summary.gate.exit_code)
 
 
-def _check_outputs(paths: list[str], inputs: list[str]) -> None:
+def _baseline(path: Path | None, settings: Settings) -> "Report | None":
+    if path is None:
+        fail_on = settings.config.fail_on
+        if fail_on.startswith("new:"):
+            hint = "Give an earlier report with --baseline REPORT.json."
+            raise UsageError(f"--fail-on {fail_on} needs a baseline to tell what is new", hint)
+        return None
+    from auditor.formats.from_json import read_report
+
+    return read_report(path)
+
+
+def check_outputs(paths: list[str], inputs: list[str]) -> None:
     """Complain before the work about what could not be written after it, or would overwrite what is read."""
     from auditor.atomic_file import check_writable
 
@@ -93,7 +123,12 @@ def _check_outputs(paths: list[str], inputs: list[str]) -> None:
 
 
 @contextmanager
-def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | None) -> "Iterator[Assessment]":
+def assessed(
+    inventory: list[str],
+    settings: Settings,
+    primary_endpoint: str | None,
+    baseline: "Report | None" = None,
+) -> "Iterator[Assessment]":
     """Yield the assessment of exports; its database and files live as long as the block."""
     if not all(inventory) or not inventory:
         raise UsageError("no inventory", "Give a snapshot or exported JSON with --inventory PATH.")
@@ -104,6 +139,8 @@ def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | N
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
         facts = read_inventory([Path(name) for name in inventory], folder, settings.complete)
+        if settings.as_of is None:
+            settings.exemptions.check_terms(facts.collected_at)
         question = Question(
             rules=settings.rules,
             exclusions=settings.exclusions,
@@ -113,6 +150,8 @@ def assessed(inventory: list[str], settings: Settings, primary_endpoint: str | N
             primary_endpoint=primary_endpoint,
             as_of=settings.as_of,
             complete=settings.complete,
+            exemptions=settings.exemptions,
+            baseline=baseline,
         )
         assessment = assess(facts, folder, question)
         try:

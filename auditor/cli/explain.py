@@ -31,9 +31,12 @@ def explain(
     primary_endpoint: options.PrimaryEndpoint = None,
     as_of: options.AsOf = None,
     complete: options.Complete = [],
+    exemptions: options.ExemptionsFile = None,
 ) -> None:
     """Show everything known and judged about one VM, vault, policy or backup item, with evidence."""
-    flags = Flags(config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete)
+    flags = Flags(
+        config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, exemptions=exemptions
+    )
     settings = settle(flags)
     with assessed(inventory, settings, primary_endpoint) as assessment:
         from rich.console import Console
@@ -46,7 +49,9 @@ def explain(
         if subject == "vm":
             _print_items(console, assessment, key)
         matrix = next((matrix for matrix in assessment.matrices if matrix.subject == subject), None)
-        found = list(find_evidence(assessment.estate, matrix, [key])) if matrix is not None else []
+        found = []
+        if matrix is not None:
+            found = list(find_evidence(assessment.estate, matrix, [key], assessment.exemptions))
         for finding in found:
             _print_verdict(console, finding)
         if not found:
@@ -123,6 +128,10 @@ def _print_verdict(console: "Console", finding: "Finding") -> None:
 
     console.print(f"{finding.outcome}  {finding.rule} ({finding.severity})", style="bold")
     console.print(f"  {visible(finding.message)}", soft_wrap=True)
+    if finding.exemption is not None:
+        said = finding.exemption
+        by = f"{said.owner}, {said.category}{f', {said.ticket}' if said.ticket else ''}, until {said.expires}"
+        console.print(f"  exempt    {visible(f'{said.id}: {said.reason} ({by})')}", soft_wrap=True)
     console.print(f"  expected  {visible(finding.expected)}", soft_wrap=True)
     for entry in finding.evidence:
         value = (

@@ -25,6 +25,9 @@ PrimaryEndpoint = Annotated[
     typer.Option("--primary-endpoint", help="Intent of vaults where nothing else says it: azure, other or zone."),
 ]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="The time to judge at, as 2026-01-31T06:00:00Z.")]
+ExemptionsFile = Annotated[
+    Path | None, typer.Option("--exemptions", help="Which verdicts somebody answers for: exemptions.yaml.")
+]
 Complete = Annotated[
     list[str],
     typer.Option("--complete", help="This table of the export is whole, even if empty (TABLE,TABLE)."),

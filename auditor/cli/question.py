@@ -9,7 +9,16 @@ from typing import TypeVar, get_args
 import msgspec
 
 from auditor.bundled import bundled
-from auditor.declared.config import NO_DOCUMENT, Config, ParameterValue, TableName, Threshold, load_config
+from auditor.declared.config import (
+    NO_DOCUMENT,
+    Config,
+    ExemptionsFile,
+    ParameterValue,
+    TableName,
+    Threshold,
+    load_config,
+)
+from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions, load_exemptions
 from auditor.declared.intents import WORDS, IntentMap
 from auditor.errors import InputErrors, UsageError
 from auditor.ruleset.load import PROFILES, bind, bundled_files, load_rules, own_files, read_exclusions
@@ -39,6 +48,7 @@ class Flags:
     complete: Sequence[str] = ()
     fail_on: str | None = None
     strict: bool = False
+    exemptions: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class Settings:
         intents: what the vaults are for.
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
+        exemptions: which verdicts somebody answers for.
     """
 
     config: Config
@@ -62,6 +73,7 @@ class Settings:
     intents: IntentMap
     as_of: int | None
     complete: frozenset[str] = field(default=frozenset())
+    exemptions: Exemptions = NO_EXEMPTIONS
 
 
 def settle(flags: Flags) -> Settings:
@@ -87,14 +99,16 @@ def settle(flags: Flags) -> Settings:
     rules = load_rules([*bundled_files(), *own_files([*(base / name for name in config.rules), *flags.rules])])
     exclusions = _bundled_exclusions() if config.scope.bundled else []
     exclusions += read_exclusions(document, ("scope", "exclude"))
+    as_of = read_as_of(flags.as_of)
     return Settings(
         config=config,
         config_sha256=digest,
         rules=_bind_all(rules, config, document, flags.parameters),
         exclusions=tuple(exclusions),
         intents=IntentMap(config.intents, document, flags.primary_endpoint),
-        as_of=read_as_of(flags.as_of),
+        as_of=as_of,
         complete=read_tables(flags.complete) | frozenset(config.exports.complete),
+        exemptions=_exemptions(flags.exemptions, config.exemptions, base, rules, as_of),
     )
 
 
@@ -105,6 +119,20 @@ def _config(flags: Flags) -> tuple[Config, Document, str | None]:
             return Config(), NO_DOCUMENT, None
         path = DEFAULT_CONFIG
     return load_config(path)
+
+
+def _exemptions(
+    flag: Path | None,
+    configured: ExemptionsFile | str,
+    base: Path,
+    rules: Sequence[Rule],
+    as_of: int | None,
+) -> Exemptions:
+    declared = ExemptionsFile(file=configured) if isinstance(configured, str) else configured
+    path = flag or (base / declared.file if declared.file is not None else None)
+    if path is None:
+        return NO_EXEMPTIONS
+    return load_exemptions(path, {rule.id: rule.resource for rule in rules}, as_of, declared.longest_days)
 
 
 def _bundled_exclusions() -> list[Exclusion]:

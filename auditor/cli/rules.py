@@ -89,8 +89,7 @@ def check_rules(paths: PathsArgument = None) -> None:
     faults: list[Fault] = []
     rules: list[Rule] = []
     try:
-        together = load_rules([*bundled_files(), *files] if paths else files)
-        rules = [rule for rule in together if rule.own or not paths]
+        rules = _load(files, paths)
     except InputErrors as error:
         faults += error.faults
         rules = _readable(files)
@@ -115,7 +114,7 @@ def test_rules(paths: PathsArgument = None) -> None:
 
     files = _files(paths)
     failures = passed = 0
-    for rule in load_rules(files):
+    for rule in _load(files, paths):
         file = _cases_of(rule, files)
         if file is None:
             failures += 1
@@ -138,9 +137,9 @@ def test_rules(paths: PathsArgument = None) -> None:
 
 @app.command("schema")
 def schema(
-    what: Annotated[str, typer.Argument(help="rule, cases, config or report.")] = "rule",
+    what: Annotated[str, typer.Argument(help="rule, cases, config, exemptions, report or diff.")] = "rule",
 ) -> None:
-    """Print the JSON Schema of rule files, of files of cases, of auditor.yaml or of report.json, for editors."""
+    """Print the JSON Schema of a kind of file, for editors."""
     from auditor.reference.schemas import SCHEMAS
 
     if what not in SCHEMAS:
@@ -150,6 +149,12 @@ def schema(
 
 def _files(paths: Sequence[Path] | None) -> list[RuleFile]:
     return own_files(paths) if paths else bundled_files()
+
+
+def _load(files: Sequence[RuleFile], paths: Sequence[Path] | None) -> list[Rule]:
+    """Load rules beside the bundled ones, which they may name, and return those that were asked for."""
+    together = load_rules([*bundled_files(), *files] if paths else files)
+    return [rule for rule in together if rule.own or not paths]
 
 
 def _find(rules: Sequence[Rule], rule_id: str) -> Rule:
@@ -164,7 +169,7 @@ def _readable(files: Sequence[RuleFile]) -> list[Rule]:
     rules = []
     for file in files:
         try:
-            rules += load_rules([file])
+            rules += [rule for rule in load_rules([*bundled_files(), file]) if rule.own or not file.own]
         except InputErrors:
             continue
     return rules

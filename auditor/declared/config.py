@@ -11,7 +11,9 @@ from auditor.errors import Fault, InputErrors
 from auditor.yaml_source import Document, Steps, did_you_mean, parse_yaml, read_bytes
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low"]
-Threshold: TypeAlias = Literal["critical", "high", "medium", "low", "never"]
+Threshold: TypeAlias = Literal[
+    "critical", "high", "medium", "low", "never", "new:critical", "new:high", "new:medium", "new:low"
+]
 Intent: TypeAlias = Literal["azure", "other", "zone"]
 TableName: TypeAlias = Literal[
     "virtual_machines",
@@ -77,6 +79,21 @@ class Exports(_Strict, frozen=True):
     ] = msgspec.field(default_factory=list)
 
 
+class ExemptionsFile(_Strict, frozen=True):
+    """Where exemptions are declared, and for how long at most."""
+
+    file: Annotated[
+        str | None,
+        msgspec.Meta(description="The file with exemptions, seen from this file."),
+    ] = None
+    longest_days: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0, description="The longest term of an exemption, from created or else from the time of the audit."
+        ),
+    ] = 365
+
+
 class Config(_Strict, frozen=True):
     """The settings of one organisation: auditor.yaml."""
 
@@ -106,13 +123,20 @@ class Config(_Strict, frozen=True):
     ] = msgspec.field(default_factory=dict)
     scope: Annotated[Scope, msgspec.Meta(description="Which resources are not judged.")] = Scope()
     exports: Annotated[Exports, msgspec.Meta(description="What is known about the exports.")] = Exports()
+    exemptions: Annotated[
+        ExemptionsFile | str,
+        msgspec.Meta(description="The file with exemptions, seen from this file; or that and their longest term."),
+    ] = ExemptionsFile()
     outputs: Annotated[
         list[str],
         msgspec.Meta(description="Reports to write, as with -o, seen from the current folder."),
     ] = msgspec.field(default_factory=list)
     fail_on: Annotated[
         Threshold,
-        msgspec.Meta(description="Exit with 1 on a violation of this severity or a higher one."),
+        msgspec.Meta(
+            description="Exit with 1 on a violation of this severity or a higher one; after new: only on one that the "
+            "baseline does not know."
+        ),
     ] = "high"
     strict: Annotated[bool, msgspec.Meta(description="Exit with 3 on any unknown verdict.")] = False
 
@@ -197,6 +221,7 @@ _SHAPES: dict[Steps, type[msgspec.Struct]] = {
     ("intents",): Intents,
     ("scope",): Scope,
     ("exports",): Exports,
+    ("exemptions",): ExemptionsFile,
 }
 
 

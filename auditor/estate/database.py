@@ -9,7 +9,9 @@ from typing import Any
 import duckdb
 import msgspec
 
+from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import TAG, IntentMap, VaultFacts
+from auditor.estate.exempt import exempt_from_sql, load_exemptions, tags_of_scopes
 from auditor.estate.fields import TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.estate.schedule import Runs, read_schedule
@@ -69,6 +71,8 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     vaults_anywhere: bool = False,
     as_of: int | None = None,
     complete: frozenset[str] = frozenset(),
+    exemptions: Exemptions = NO_EXEMPTIONS,
+    exempt_from: Sequence[str] = (),
 ) -> Estate:
     """Load an inventory, merge what was read twice, and make the subjects.
 
@@ -80,16 +84,21 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         vaults_anywhere: a VM's vault may be in any subscription.
         as_of: the time to judge at; the inventory's own when ``None``.
         complete: tables that the caller declared to be whole.
+        exemptions: what was exempted.
+        exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
     """
+    now = as_of if as_of is not None else inventory.collected_at
     connection = connect(folder)
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory)]
-    problems += loader.tags({*tags, TagName("vault", TAG)})
+    problems += loader.tags({*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)})
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
     loader.schedules()
     loader.intents(intents)
+    load_exemptions(connection, exemptions, now, exempt_from)
     connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
-    connection.execute((Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8"))
+    subjects = (Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8")
+    connection.execute(subjects.replace("-- {vm.exempt_from}", exempt_from_sql(exempt_from)))
     gaps = sorted({*inventory.gaps, *_unattributed(connection)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
@@ -101,7 +110,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return Estate(
         connection,
-        as_of if as_of is not None else inventory.collected_at,
+        now,
         tuple(gaps),
         reach_all,
         {(problem.table, problem.key, problem.column): problem.reason for problem in problems},

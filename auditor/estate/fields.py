@@ -112,6 +112,27 @@ class TagName:
         return "tag_" + self.name.encode().hex()
 
 
+EXEMPT_FROM = "vm.exempt_from."
+
+
+def exempt_from(rule: str) -> Field:
+    """Return the field that asks whether a live exemption from a rule covers a VM."""
+    return Field(
+        EXEMPT_FROM + rule,
+        "boolean",
+        f"A live exemption from {rule} covers the VM",
+        reason=f"exempt_from.{rule} reason",
+        source=f"exempt_from.{rule} source",
+    )
+
+
+def field_named(name: str) -> Field | None:
+    """Return the field of that name: a declared one, or ``vm.exempt_from.RULE`` for whatever rule."""
+    if name.startswith(EXEMPT_FROM):
+        return exempt_from(name.removeprefix(EXEMPT_FROM))
+    return FIELDS.get(name)
+
+
 def _note(name: str, doc: str) -> Field:
     return Field(name, "text", doc, note=True)
 

@@ -1,6 +1,6 @@
 -- The subjects that rules judge: one view each, whose columns are the fields that rules name.
 --
--- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, unread
+-- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, vm_exemptions, unread
 -- (relation, subscription or '*', cause), *_tags. A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
 -- 'protected_items' the policies and vaults of the subscription. A row that is not there, and a value that is not known, are NULL.
 -- NULL is carried, never guessed away: only existence, counts and what "known to be" means are decided here.
@@ -196,6 +196,7 @@ SELECT s.*, t.* EXCLUDE (n) FROM scale_sets s LEFT JOIN scale_set_tags t ON t.n 
 
 CREATE VIEW vm AS
 SELECT v.*, t.* EXCLUDE (n),
+       -- {vm.exempt_from}
        CASE WHEN v.from_image THEN 'gallery-image'
             WHEN NOT v.from_image AND v.os_disk_origin IN ('Attach', 'Copy', 'Restore', 'Empty') THEN 'attached-disk'
        END AS origin,
@@ -252,6 +253,7 @@ FROM (
   FROM virtual_machines w
 ) v
 LEFT JOIN vm_tags t ON t.n = v.n
+LEFT JOIN vm_exemptions x ON x.n = v.n
 LEFT JOIN left_behind m ON m.friendly_name_key = v.name_key;
 
 -- The backup items of VMs, as item rules see them.

@@ -1,44 +1,59 @@
 """The assessment -> bytes: each format is one small module with a ``write(report, file)``."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, TypeVar, cast
 
-from auditor.assessment.model import Report
+from auditor.assessment.model import Diff, Report
 from auditor.errors import UsageError
 from auditor.yaml_source import did_you_mean
 
 # The longest suffix that fits wins. A module is imported only when its format is asked for.
 SUFFIXES = {".json": "as_json", ".csv": "as_csv", ".html": "as_html"}
+DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class Writer(Protocol):
+class Writer(Protocol[T_contra]):
     """A module that writes one format."""
 
-    def write(self, report: Report, file: BinaryIO) -> None:
-        """Write the whole report."""
+    def write(self, report: T_contra, file: BinaryIO, /) -> None:
+        """Write the whole of it."""
 
 
-def writer_for(output: str) -> tuple[Writer, str]:
-    """Return the writer for ``[FORMAT:]FILE`` and the file; ``-`` is JSON on standard output.
+def writer_for(output: str) -> tuple[Writer[Report], str]:
+    """Return the writer of reports for ``[FORMAT:]FILE`` and the file; ``-`` is JSON on standard output.
 
     Raises:
         UsageError: the name does not tell a format.
     """
+    name, path = _format_of(output, SUFFIXES)
+    return cast("Writer[Report]", import_module(f"auditor.formats.{name}")), path
+
+
+def diff_writer_for(output: str) -> tuple[Writer[Diff], str]:
+    """Return the writer of diffs for ``[FORMAT:]FILE`` and the file; ``-`` is JSON on standard output.
+
+    Raises:
+        UsageError: the name does not tell a format.
+    """
+    name, path = _format_of(output, DIFF_SUFFIXES)
+    return cast("Writer[Diff]", import_module(f"auditor.formats.{name}")), path
+
+
+def _format_of(output: str, suffixes: Mapping[str, str]) -> tuple[str, str]:
     if output == "-":
-        return _module("as_json"), "-"
+        return suffixes[".json"], "-"
     name, colon, rest = output.partition(":")
-    if colon and f".{name}" in SUFFIXES and rest:
-        return _module(SUFFIXES[f".{name}"]), rest
+    if colon and f".{name}" in suffixes and rest:
+        return suffixes[f".{name}"], rest
     lower = Path(output).name.lower()
-    fitting = [suffix for suffix in SUFFIXES if lower.endswith(suffix)]
+    fitting = [suffix for suffix in suffixes if lower.endswith(suffix)]
     if not fitting:
         suffix = "".join(Path(output).suffixes[-1:]) or output
-        known = ", ".join(entry.removeprefix(".") for entry in SUFFIXES)
-        hint = f"Known formats: {known}. {did_you_mean(suffix, list(SUFFIXES)) if suffix != output else ''}".strip()
+        known = ", ".join(entry.removeprefix(".") for entry in suffixes)
+        hint = f"Known formats: {known}. {did_you_mean(suffix, list(suffixes)) if suffix != output else ''}".strip()
         raise UsageError(f"cannot tell the format of {output}", hint)
-    return _module(SUFFIXES[max(fitting, key=len)]), output
-
-
-def _module(name: str) -> Writer:
-    return cast("Writer", import_module(f"auditor.formats.{name}"))
+    return suffixes[max(fitting, key=len)], output

@@ -1,33 +1,72 @@
 """The summary on a terminal: it fits a screen, and says what was not seen as plainly as what was."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
-from auditor.assessment.model import Finding, Report, Resource
+from auditor.assessment.model import Baseline, ExemptionInfo, ExemptionStatus, Finding, Report, Resource
 from auditor.estate.fields import KIND_NAMES
 from auditor.text import visible
 
 MOST_FINDINGS = 8
 MOST_LINES = 3
 _STYLES = {"fail": "bold red", "unknown": "bold yellow", "pass": "green", "not-applicable": "dim"}
+# What needs a decision comes first.
+EXEMPTION_STATUSES: dict[ExemptionStatus, str] = {
+    "expired": "bold red",
+    "time-unknown": "bold yellow",
+    "expiring": "yellow",
+    "unused": "yellow",
+    "no-longer-needed": "yellow",
+    "not-yet": "cyan",
+    "active": "green",
+}
 _VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
 
 
 def print_summary(report: Report, console: Console, outputs: Sequence[str]) -> None:
-    """Print the summary; lines are cut to the width of a terminal, and left whole when piped."""
+    """Print the summary; on a terminal rows are cut to its width and sentences wrapped, piped both are left whole."""
     for line in _summary(report, outputs):
         print_line(console, line)
 
 
+def cut(line: Text) -> Text:
+    """Mark a line as a row: what does not fit the terminal is cut off, where a sentence would be wrapped."""
+    line.no_wrap = True
+    return line
+
+
 def print_line(console: Console, line: Text) -> None:
-    """Print one line: cut to the terminal's width, whole when piped."""
-    if console.is_terminal:
+    """Print one line: a row cut to the terminal's width, a sentence wrapped to it; both whole when piped."""
+    if not console.is_terminal:
+        console.print(line, soft_wrap=True)
+    elif line.no_wrap:
         line.truncate(console.width, overflow="ellipsis")
         console.print(line, no_wrap=True)
     else:
-        console.print(line, soft_wrap=True)
+        console.print(line)
+
+
+def print_exemptions(exemptions: Sequence[ExemptionInfo], console: Console, *, matched: bool) -> None:
+    """Print a line for each exemption, what needs a decision first; ``matched`` with what it matched."""
+    width = max((len(visible(entry.id)) for entry in exemptions), default=2)
+    for entry in sorted(exemptions, key=lambda entry: list(EXEMPTION_STATUSES).index(entry.status)):
+        counts = f"{entry.exempted:,} of {entry.matched:,}  " if matched else ""
+        said = f"{entry.owner}: {entry.reason}"
+        line = visible(f"{entry.rule}  {counts}until {entry.expires}  {entry.scope_kind} {entry.scope}  {said}")
+        word = (f"{entry.status:<16}  ", EXEMPTION_STATUSES[entry.status])
+        print_line(console, cut(Text.assemble(word, (f"{visible(entry.id):<{width}}", "bold"), f"  {line}")))
+    print_line(console, Text(_exemptions_counted(exemptions)))
+
+
+def _exemptions_counted(exemptions: Sequence[ExemptionInfo]) -> str:
+    counts = Counter(entry.status for entry in exemptions)
+    words = [f"{counts[status]:,} {status.replace('-', ' ')}" for status in EXEMPTION_STATUSES if counts[status]]
+    return f"{len(exemptions):,} exemption{'' if len(exemptions) == 1 else 's'}" + (
+        f" ({', '.join(words)})" if words else ""
+    )
 
 
 def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
@@ -40,7 +79,8 @@ def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     yield from _worst(report)
     yield from _unread(report)
     reasons = [visible(reason) for reason in summary.gate.reasons]
-    more = f"; and {len(reasons) - MOST_LINES:,} more reasons" if len(reasons) > MOST_LINES else ""
+    hidden = len(reasons) - MOST_LINES
+    more = f"; and {hidden:,} more reason{'' if hidden == 1 else 's'}" if hidden > 0 else ""
     yield Text.assemble((f"Exit code {summary.gate.exit_code}: ", "bold"), "; ".join(reasons[:MOST_LINES]) + more)
     for output in outputs:
         yield Text(f"Wrote {visible(output)}")
@@ -57,17 +97,36 @@ def _coverage(report: Report) -> Iterator[Text]:
     read = f"{files:,} file{'' if files == 1 else 's'}, {rows:,} row{'' if rows == 1 else 's'}"
     yield Text(f"Inventory  {read}, {'as of ' + report.as_of if report.as_of else 'of unknown time'}")
     if report.coverage.declared_agents:
-        yield Text(
-            f"Agents     {report.coverage.declared_agents:,} VMs rest on what was declared at creation, not on a report"
-        )
+        vms = report.coverage.declared_agents
+        rest = "VM rests" if vms == 1 else "VMs rest"
+        yield Text(f"Agents     {vms:,} {rest} on what was declared at creation, not on a report")
+    if report.exemptions:
+        counts = report.summary.counts
+        covered = counts.exempt + counts.exempt_unknown
+        verdicts = f"{covered:,} verdict{' is' if covered == 1 else 's are'} exempt"
+        yield Text(f"Exempt     {verdicts}, by {_exemptions_counted(report.exemptions)}")
+    if report.baseline is not None:
+        yield from _baseline(report.baseline)
+
+
+def _baseline(baseline: Baseline) -> Iterator[Text]:
+    counts = f"{baseline.new:,} new, {baseline.unchanged:,} unchanged, {baseline.fixed:,} fixed"
+    yield Text(f"Baseline   {counts} since {visible(baseline.as_of or 'an unknown time')}")
+    changed = [entry.rule for entry in baseline.rules_changed]
+    if changed:
+        names = ", ".join(changed[:MOST_LINES]) + (", ..." if len(changed) > MOST_LINES else "")
+        yield Text(f"           judged otherwise than then: {names}")
+    for line in baseline.not_comparable[:MOST_LINES]:
+        yield Text(f"           {visible(line)}")
 
 
 def _rules(report: Report) -> Iterator[Text]:
     width = max((len(rule.id) for rule in report.rules), default=4)
-    yield Text(f"{'Rule':<{width}}  {'Severity':<8}  {'Fail':>7}  {'Unknown':>7}  {'Pass':>7}  {'N/A':>7}", style="dim")
+    heads = f"{'Rule':<{width}}  {'Severity':<8}  {'Fail':>7}  {'Unknown':>7}  {'Pass':>7}  {'N/A':>7}"
+    yield cut(Text(heads, style="dim"))
     for rule in report.rules:
         counts = rule.counts
-        yield Text.assemble(
+        row = Text.assemble(
             f"{rule.id:<{width}}  {rule.severity:<8}  ",
             (f"{counts.fail:>7,}", _STYLES["fail"] if counts.fail else "dim"),
             "  ",
@@ -77,6 +136,7 @@ def _rules(report: Report) -> Iterator[Text]:
             "  ",
             (f"{counts.not_applicable:>7,}", "dim"),
         )
+        yield cut(row)
     yield Text()
 
 
@@ -85,7 +145,7 @@ def _worst(report: Report) -> Iterator[Text]:
         return
     resources = {resource.id: resource for resource in report.resources}
     for finding in report.findings[:MOST_FINDINGS]:
-        yield finding_line(finding, resources[finding.resource])
+        yield cut(finding_line(finding, resources[finding.resource]))
     more = len(report.findings) - MOST_FINDINGS
     if more > 0:
         yield Text(f"and {more:,} more: write a report with -o report.html", style="dim")
@@ -98,6 +158,8 @@ def finding_line(finding: Finding, resource: Resource) -> Text:
         (f"{finding.outcome:<7}", _STYLES[finding.outcome]),
         f" {finding.severity:<8}  ",
         (visible(resource.name), "bold"),
+        ("  exempt" if finding.exempt else "", "cyan"),
+        ("  new" if finding.baseline == "new" else "", "magenta"),
         f"  {finding.rule}: {visible(finding.message)}",
     )
 
@@ -107,11 +169,13 @@ def _unread(report: Report) -> Iterator[Text]:
     for cause in causes[:MOST_LINES]:
         yield Text.assemble(("Not read: ", "yellow"), visible(cause))
     if len(causes) > MOST_LINES:
-        yield Text(f"          and {len(causes) - MOST_LINES:,} more gaps", style="dim")
+        hidden = len(causes) - MOST_LINES
+        yield Text(f"          and {hidden:,} more gap{'' if hidden == 1 else 's'}", style="dim")
     notices = [*report.coverage.assumptions, *report.coverage.notices]
     for notice in notices[:MOST_LINES]:
         yield Text.assemble(("Note: ", "cyan"), visible(notice))
     if len(notices) > MOST_LINES:
-        yield Text(f"      and {len(notices) - MOST_LINES:,} more notes", style="dim")
+        hidden = len(notices) - MOST_LINES
+        yield Text(f"      and {hidden:,} more note{'' if hidden == 1 else 's'}", style="dim")
     if causes or notices:
         yield Text()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from auditor.assessment.cases import Case, load_cases
 from auditor.assessment.evidence import condition_words, show
 from auditor.bundled import bundled
-from auditor.estate.fields import FIELDS, KIND_NAMES, SEES, SUBJECTS
+from auditor.estate.fields import EXEMPT_FROM, FIELDS, KIND_NAMES, SEES, SUBJECTS, field_named
 from auditor.reference.schemas import SCHEMAS
 from auditor.ruleset.load import bind, bundled_files, load_rules
 from auditor.ruleset.model import Rule, fields_of
@@ -40,6 +40,9 @@ def fields_page() -> str:
             words = f" One of {', '.join(f'`{word}`' for word in entry.words)}." if entry.words else ""
             absent = "" if entry.absent == "unknown" else entry.absent
             lines.append(f"| `{entry.name}` | {kind} | {entry.doc}.{words} | {absent} |")
+        if relation == "vm":
+            asks = "A live exemption from that rule covers the VM: see [exemptions](exemptions.md)."
+            lines.append(f"| `{EXEMPT_FROM}RULE-ID` | boolean | {asks} |  |")
         notes = [entry for entry in FIELDS.values() if entry.relation == relation and entry.note]
         if notes:
             lines += [
@@ -96,10 +99,15 @@ def _cells(relation: str, row: Mapping[str, object]) -> list[str]:
         text = show(value)
         if isinstance(value, tuple):
             text = show(value[0]) if value[0] == value[1] else f"{show(value[0])} to {show(value[1])}"
-        elif isinstance(value, int) and FIELDS[f"{relation}.{name}"].type == "time":
+        elif isinstance(value, int) and _type(f"{relation}.{name}") == "time":
             text = show_time(value)
         cells.append(f"{relation}.{name}={text}")
     return cells
+
+
+def _type(name: str) -> str:
+    field = field_named(name)
+    return field.type if field is not None else ""
 
 
 def pages() -> dict[str, str]:

@@ -1,13 +1,15 @@
 """JSON Schemas of the files that people write and read: for editors, and for whoever reads report.json."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from auditor.assessment.model import Report
+from auditor.assessment.model import Diff, Report
 from auditor.declared.config import Config
-from auditor.estate.fields import FIELDS, SEES, SUBJECTS
+from auditor.declared.exemptions import CATEGORIES
+from auditor.estate.fields import EXEMPT_FROM, FIELDS, SEES, SUBJECTS
 from auditor.ruleset.load import FRAMEWORKS, PARAMETER_TYPES, PROFILES
 from auditor.ruleset.model import SEVERITIES
 from auditor.ruleset.words import NEGATIONS, TAKES
@@ -25,6 +27,11 @@ def rule_schema() -> dict[str, Any]:
         "properties": {"parameter": _TEXT},
     }
     field_names = [entry.name for entry in FIELDS.values() if not entry.note]
+    exempt_from = {
+        "type": "string",
+        "pattern": rf"^{re.escape(EXEMPT_FROM)}[a-z]",
+        "description": "Whether a live exemption from that rule covers the VM",
+    }
     age = {"anyOf": [{"type": "number", "minimum": 0}, parameter]}
     right = {
         "anyOf": [
@@ -59,7 +66,7 @@ def rule_schema() -> dict[str, Any]:
             "allOf": group,
             "anyOf": group,
             "not": {"$ref": "#/$defs/condition"},
-            "field": {"anyOf": [{"enum": field_names}, tag]},
+            "field": {"anyOf": [{"enum": field_names}, exempt_from, tag]},
             "value": {"anyOf": [{"type": ["string", "number", "boolean"]}, parameter]},
             **words,
         },
@@ -111,12 +118,14 @@ def rule_schema() -> dict[str, Any]:
 
 def cases_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of cases."""
-    relations = {
+    relations: dict[str, dict[str, list[dict[str, Any]]]] = {
         relation: {
             "anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}]
         }
         for relation, columns in _columns().items()
     }
+    (_, of_vm) = relations["vm"]["anyOf"]
+    of_vm["patternProperties"] = {"^exempt_from\\.": {"type": ["boolean", "null"]}}
     case = {
         "type": "object",
         "required": ["name", "outcome"],
@@ -163,9 +172,68 @@ def config_schema() -> dict[str, Any]:
     return schema
 
 
+def exemptions_schema() -> dict[str, Any]:
+    """Return the JSON Schema of exemptions.yaml."""
+    time = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"}
+    ids = {
+        "id": "The id of a resource",
+        "resource_group": "The id of a resource group: /subscriptions/ID/resourceGroups/NAME",
+        "subscription": "The id of a subscription: /subscriptions/ID",
+    }
+    scopes: dict[str, Any] = {
+        kind: {"type": "string", "pattern": "^/[Ss]ubscriptions/", "description": what} for kind, what in ids.items()
+    }
+    scopes["tag"] = {
+        "type": "object",
+        "required": ["name", "value"],
+        "additionalProperties": False,
+        "properties": {"name": _TEXT, "value": {"type": "string"}},
+        "description": "A tag of the resource itself",
+    }
+    entry = {
+        "type": "object",
+        "required": ["id", "rule", "scope", "category", "reason", "owner", "expires"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {**_TEXT, "description": "A name of your own, once in the file"},
+            "rule": {**_TEXT, "description": "The id of the rule"},
+            "scope": {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": 1,
+                "additionalProperties": False,
+                "properties": scopes,
+                "description": "What is exempt; of several exemptions the most specific one counts",
+            },
+            "category": {
+                "enum": list(CATEGORIES),
+                "description": "waiver: the risk is taken; mitigated: it is met in another way",
+            },
+            "reason": {**_TEXT, "description": "Why; the report tells it"},
+            "owner": {**_TEXT, "description": "Who answers for it"},
+            "approver": {"type": ["string", "null"]},
+            "ticket": {"type": ["string", "null"]},
+            "created": {**time, "type": ["string", "null"], "description": "Counts from then on"},
+            "expires": {**time, "description": "From this time on it no longer counts"},
+        },
+    }
+    return {
+        "$schema": _DIALECT,
+        "$id": "exemptions.schema.json",
+        "title": "exemptions.yaml: which verdicts somebody answers for",
+        "type": ["array", "null"],
+        "items": entry,
+    }
+
+
 def report_schema() -> dict[str, Any]:
     """Return the JSON Schema of report.json."""
     return _of_type(Report, "report.schema.json", "report.json: the verdicts of one audit")
+
+
+def diff_schema() -> dict[str, Any]:
+    """Return the JSON Schema of what ``auditor diff -o diff.json`` writes."""
+    return _of_type(Diff, "diff.schema.json", "diff.json: what is different between two reports")
 
 
 def _of_type(shape: type, name: str, title: str) -> dict[str, Any]:
@@ -178,5 +246,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "rule": rule_schema,
     "cases": cases_schema,
     "config": config_schema,
+    "exemptions": exemptions_schema,
     "report": report_schema,
+    "diff": diff_schema,
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from auditor.errors import Fault
-from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Subject
+from auditor.estate.fields import EXEMPT_FROM, FIELDS, SEES, TABLE_OF, Field, Subject, field_named
 from auditor.ruleset.model import (
     Age,
     AllOf,
@@ -38,6 +38,7 @@ class ConditionReader:
     Attributes:
         faults: what is wrong with them.
         used: names of the parameters they mention.
+        exempt_from: each rule whose exemptions they ask for, with its place; which rules there are is not known here.
     """
 
     def __init__(self, document: Document, subject: Subject, parameters: Mapping[str, Parameter]) -> None:
@@ -47,6 +48,7 @@ class ConditionReader:
         self.parameters = parameters
         self.faults: list[Fault] = []
         self.used: set[str] = set()
+        self.exempt_from: list[tuple[str, Steps]] = []
 
     def read(self, value: object, steps: Steps) -> Condition:
         """Read a condition; where it is faulty, what comes back is only good for reading on."""
@@ -112,14 +114,17 @@ class ConditionReader:
     def _field(self, name: str, steps: Steps) -> FieldRef | None:
         relations = SEES[self.subject]
         relation = name.partition(".")[0]
-        if name not in FIELDS:
+        field = field_named(name)
+        if field is None:
             seen = [known for known in FIELDS if known.partition(".")[0] in relations]
             return self._wrong(steps, f"unknown field {name}", None, did_you_mean(name, seen))
         if relation not in relations:
             hint = f"It sees {', '.join(relations)}."
             return self._wrong(steps, f"a {self.subject} rule does not see {relation}", None, hint)
-        if FIELDS[name].note:
+        if field.note:
             return self._wrong(steps, f"{name} is text for messages and cannot be compared", None)
+        if name.startswith(EXEMPT_FROM):
+            self.exempt_from.append((name.removeprefix(EXEMPT_FROM), steps))
         return FieldRef(name)
 
     def _tag(self, value: dict[str, Any], steps: Steps) -> TagRef | None:

@@ -111,6 +111,7 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
     """
     faults: list[Fault] = []
     rules: dict[str, Rule] = {}
+    asked: list[tuple[str, Document, Steps]] = []
     for file in files:
         try:
             document = read_yaml(file.path, file.shown)
@@ -120,6 +121,7 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
         reader = _RuleReader(document)
         rule = reader.read()
         faults += reader.faults
+        asked += [(name, document, steps) for name, steps in reader.exempt_from]
         if rule is None:
             continue
         rule = replace(rule, own=file.own)
@@ -128,6 +130,14 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
             hint = "Give it another id, or write overrides: true to replace the other one."
             faults.append(document.fault(("id",), f"there is already a rule {rule.id} ({before.place})", hint))
         rules[rule.id] = rule
+    names = {Path(file.shown).stem for file in files}  # also of the rules that are faulty themselves
+    for name, document, steps in asked:
+        if name not in names:
+            hint = did_you_mean(name, list(names))
+            faults.append(document.fault(steps, f"there is no rule {name} to be exempt from", hint))
+        elif name in rules and rules[name].resource != "vm":
+            message = f"{name} judges each {rules[name].resource}, so no VM is exempt from it"
+            faults.append(document.fault(steps, message, "Name a rule whose resource is vm."))
     if faults:
         raise InputErrors(faults)
     return [rules[rule_id] for rule_id in sorted(rules)]
@@ -139,6 +149,7 @@ class _RuleReader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.faults: list[Fault] = []
+        self.exempt_from: list[tuple[str, Steps]] = []
 
     def read(self) -> Rule | None:
         value = self.document.value
@@ -166,6 +177,7 @@ class _RuleReader:
         applies = reader.read(value["applies"], ("applies",)) if "applies" in value else None
         require = reader.read(value.get("require"), ("require",)) if "require" in value else AllOf(())
         self.faults += reader.faults
+        self.exempt_from = reader.exempt_from
         message = self._text(value, "message")
         used = reader.used | self._placeholders(message, subject, parameters)
         for name in parameters:
@@ -400,6 +412,9 @@ def read_exclusions(document: Document, steps: Steps, *, bundled: bool = False) 
         subject = _excluded_subject(condition)
         reader = ConditionReader(document, subject, {})
         read = reader.read(condition, here)
+        for _, asked in reader.exempt_from:
+            hint = "Exempt resources are judged like others; their verdicts count as exempt."
+            reader.faults.append(document.fault(asked, "an exclusion cannot ask for exemptions", hint))
         reason = entry.get("reason") if isinstance(entry, dict) else None
         if not isinstance(reason, str) or not reason.strip():
             hint = "The report tells it to the auditor: reason: Build agents are rebuilt every night."

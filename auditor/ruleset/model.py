@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from auditor.declared.config import ParameterValue, Severity
 from auditor.errors import Place
-from auditor.estate.fields import FIELDS, Field, Subject, TagName
+from auditor.estate.fields import EXEMPT_FROM, Field, Subject, TagName, field_named
 
 ParameterType: TypeAlias = Literal["string", "number", "boolean", "list<string>"]
 Word: TypeAlias = Literal[
@@ -53,7 +53,9 @@ class FieldRef:
     @property
     def field(self) -> Field:
         """Its declaration."""
-        return FIELDS[self.name]
+        field = field_named(self.name)
+        assert field is not None  # checked when the condition was read
+        return field
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,11 @@ class BoundRule:
         """The kind of resource it judges."""
         return self.rule.resource
 
+    @property
+    def changed(self) -> bool:
+        """Whether a parameter differs from its default."""
+        return any(self.values[name] != parameter.default for name, parameter in self.rule.parameters.items())
+
     def leaves(self) -> Iterator[Compare]:
         """Yield the leaves of both conditions."""
         yield from leaves(self.applies)
@@ -221,6 +228,13 @@ def tags_of(condition: Condition | None) -> Iterator[TagName]:
     for leaf in leaves(condition):
         if isinstance(leaf.left, TagRef):
             yield leaf.left.tag
+
+
+def exemptions_asked_for(condition: Condition | None) -> Iterator[str]:
+    """Yield the rules whose exemptions a condition asks for."""
+    for field in fields_of(condition):
+        if field.name.startswith(EXEMPT_FROM):
+            yield field.name.removeprefix(EXEMPT_FROM)
 
 
 def fields_of(condition: Condition | None) -> Iterator[Field]:
