@@ -203,6 +203,22 @@ def test_a_hostile_name_stays_in_its_cell() -> None:
     assert "\u202e" not in page
 
 
+def test_a_forged_report_reaches_no_terminal_as_it_is() -> None:
+    old, new = known(db="Protected"), known(db="none")
+    evil = "x\x1b[31m\u202e"
+    forged = msgspec.structs.replace(
+        new,
+        as_of=evil,
+        rules=[msgspec.structs.replace(rule, id=evil) for rule in new.rules],
+        outcomes={evil: new.outcomes["vm-protected"]},
+        findings=[msgspec.structs.replace(finding, rule=evil, message=evil) for finding in new.findings],
+    )
+    diff = compare(old, forged)
+    assert diff.counts["new"] == 1
+    for text in (shown(diff), markdown(diff)):
+        assert not set(text) & set("\x1b\u202e")
+
+
 @pytest.mark.parametrize(
     ("output", "path"), [("d.json", "d.json"), ("d.md", "d.md"), ("md:d.txt", "d.txt"), ("-", "-")]
 )
