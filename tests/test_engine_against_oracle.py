@@ -142,7 +142,7 @@ def make_row(subject: Subject, number: int, chance: random.Random) -> Row:
     if resources.get("item") is None:
         # Policy and vault are those of the item.
         resources.update({relation: None for relation in ("policy", "vault") if subject == "vm"})
-    return Row(subject, _joined(subject, resources), item_here=here)
+    return Row(subject, _joined(subject, resources), item_here=here, vm_here=chance.choice((None, False)))
 
 
 def _resource(relation: str, number: int, chance: random.Random) -> Resource:
@@ -256,7 +256,7 @@ def _cell_types(relation: str) -> dict[str, str]:
         "policy": ("vault_key",),
     }
     types |= dict.fromkeys(links.get(relation, ()), "VARCHAR")
-    return types | ({"here": "BOOLEAN"} if relation == "item" else {})
+    return types | ({"here": "BOOLEAN", "vm_here": "BOOLEAN"} if relation == "item" else {})
 
 
 def _cells(relation: str, row: Row) -> dict[str, Any]:
@@ -281,6 +281,7 @@ def _cells(relation: str, row: Row) -> dict[str, Any]:
         cells |= _links(relation, row)
     if relation == "item":
         cells["here"] = row.item_here
+        cells["vm_here"] = True if row.relations["vm"] is not None else row.vm_here
         if row.subject == "vm":
             vm = row.relations["vm"]
             assert vm is not None
@@ -566,7 +567,7 @@ def rule(name: str, subject: Subject, applies: Condition | None, require: Condit
         title="t",
         resource=subject,
         severity="low",
-        profiles=("baseline",),
+        profiles={"baseline": {}},
         rationale="r",
         references=(),
         controls={},

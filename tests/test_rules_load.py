@@ -672,14 +672,14 @@ require: {field: vm.name, equals: a}
 """,
     )
     assert (rule.id, rule.title, rule.resource, rule.severity) == ("r", "Title", "vm", "low")
-    assert rule.profiles == ("hardened",)
+    assert list(rule.profiles) == ["hardened"]
     assert rule.controls == {"mcsb": ("BR-1",), "cis": ("11.2",)}
     assert (rule.message, rule.fix, rule.remedy) == ("two lines", "one\ntwo", "manual")
     assert (rule.overrides, rule.own, str(rule.place)) == (True, True, "r.yaml:1:1")
 
 
 def test_profiles_are_all_of_them_when_a_rule_names_none() -> None:
-    assert rule_of("require: {field: vm.name, equals: a}\n").profiles == ("baseline", "hardened")
+    assert rule_of("require: {field: vm.name, equals: a}\n").profiles == {"baseline": {}, "hardened": {}}
 
 
 def test_the_hash_of_a_rule_is_that_of_its_content_and_not_of_its_layout() -> None:

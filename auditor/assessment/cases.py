@@ -241,6 +241,8 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
         row = _row(case, relation, given or {}, [tag for tag in tags if tag.relation == relation])
         if relation == "item":
             row["here"] = ("BOOLEAN", exists if stated else None)
+            row["vm_here"] = ("BOOLEAN", case.relations["vm"] is not None if "vm" in case.relations else None)
+            row["vm_reason"] = ("VARCHAR", None)
         name: str = relation
         if relation == "item" and subject == "vm":
             name = "vm_item"  # has a row for every VM, also for one without an item

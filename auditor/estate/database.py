@@ -2,20 +2,23 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 
+from auditor.declared.config import Rpo
 from auditor.declared.intents import TAG, IntentMap, VaultFacts
+from auditor.estate.disks import read_disks
 from auditor.estate.fields import TABLE_OF, TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
+from auditor.estate.retention import read_retention
 from auditor.estate.schedule import Runs, read_schedule
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
-from auditor.inventory.tables import TABLES, Column, Table
-from auditor.text import fold
+from auditor.inventory.tables import TABLES, Absence, Column, Table
+from auditor.text import fold, visible
 
 _SQL_TYPES = {
     "text": "VARCHAR",
@@ -37,7 +40,13 @@ _IDENTITY = {
     "source": "VARCHAR",
     "bad": "VARCHAR[]",
 }
+_GROUP = "'/subscriptions/' || subscription_id || '/resource{}/' || {}"
+_RESOURCE_GROUP_ID = (
+    _GROUP.format("Groups", "resource_group_name") + " AS resource_group_id",
+    _GROUP.format("groups", "coalesce(resource_group_name_key, resource_group_name)") + " AS resource_group_id_key",
+)
 _NEVER = "-62135596800000000"
+_MEANINGS: Mapping[Absence, str] = {"false": "FALSE", "true": "TRUE", "never": _NEVER}
 _RELATION_OF = {table: relation for relation, table in TABLE_OF.items()}
 
 
@@ -84,6 +93,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     intents: IntentMap,
     tags: Iterable[TagName],
     *,
+    rpo: Rpo | None = None,
     vaults_anywhere: bool = False,
     as_of: int | None = None,
     complete: frozenset[str] = frozenset(),
@@ -95,6 +105,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         folder: where the inventory's files are; a few small ones are added.
         intents: what the vaults are declared to be for.
         tags: the tags that rules look at; others are not loaded.
+        rpo: recovery point objectives by tag.
         vaults_anywhere: a VM's vault may be in any subscription.
         as_of: the time to judge at; the inventory's own when ``None``.
         complete: tables that the caller declared to be whole.
@@ -104,11 +115,16 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     problems = list(inventory.problems)
     for table in TABLES:
         problems += loader.table(table, inventory.spool.get(table.name))
-    wanted = {*tags, TagName("vault", TAG)}
+    wanted = {*tags, TagName("vault", TAG), *([TagName("vm", fold(rpo.tag))] if rpo is not None else [])}
     problems += loader.tags(inventory.tags, wanted)
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
     loader.schedules()
+    loader.retentions()
+    loader.disks()
     loader.intents(intents)
+    loader.objectives(rpo)
+    now = as_of if as_of is not None else inventory.collected_at
+    connection.execute(f"CREATE MACRO now_us() AS CAST({'NULL' if now is None else now} AS BIGINT)")
     connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
     connection.execute((Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8"))
     gaps = sorted({*inventory.gaps, *_unattributed(connection)})
@@ -120,7 +136,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return Estate(
         connection,
-        as_of if as_of is not None else inventory.collected_at,
+        now,
         tuple(gaps),
         reach_all,
         {(problem.table, problem.key, problem.column): problem.reason for problem in problems},
@@ -180,7 +196,7 @@ class _Loader:
                 f" WHERE key NOT IN (SELECT key FROM twice) UNION ALL SELECT key, {merged} FROM {raw}"
                 " WHERE key IN (SELECT key FROM twice) GROUP BY key"
             )
-        final = ", ".join(["key", *(_final(name, types, table) for name in names)])
+        final = ", ".join(["key", *(_final(name, types, table) for name in names), *_RESOURCE_GROUP_ID])
         self.connection.execute(f"CREATE TABLE {table.name} AS SELECT {final} FROM ({rows}) ORDER BY key")
         self.connection.execute(f"DROP TABLE {raw}; DROP TABLE IF EXISTS twice")
         return problems
@@ -247,6 +263,8 @@ class _Loader:
             "quietest_high": "INTEGER",
             "busiest_low": "INTEGER",
             "busiest_high": "INTEGER",
+            "gap_low": "DOUBLE",
+            "gap_high": "DOUBLE",
             "words": "VARCHAR",
             "note": "VARCHAR",
             "reason": "VARCHAR",
@@ -255,6 +273,54 @@ class _Loader:
             "SELECT DISTINCT schedule_policy FROM backup_policies WHERE schedule_policy IS NOT NULL ORDER BY 1",
         ).fetchall()
         self.rows("schedules", types, (_schedule_row(text) for (text,) in distinct))
+
+    def retentions(self) -> None:
+        """Work out each distinct retention once."""
+        types = dict.fromkeys(("retention_policy", "note", "reason"), "VARCHAR")
+        types |= dict.fromkeys(("days", "months", "years"), "DOUBLE")
+        distinct = self.connection.execute(
+            "SELECT DISTINCT retention_policy FROM backup_policies WHERE retention_policy IS NOT NULL ORDER BY 1",
+        ).fetchall()
+        read = ((text, read_retention(text)) for (text,) in distinct)
+        self.rows("retentions", types, ({"retention_policy": text, **asdict(retention)} for text, retention in read))
+
+    def disks(self) -> None:
+        """Work out once which disks each distinct list leaves out of each distinct set of disks."""
+        types = dict.fromkeys(("disk_exclusion", "data_disk_luns", "note", "reason"), "VARCHAR") | {
+            "excluded": "BOOLEAN"
+        }
+        distinct = self.connection.execute(
+            "SELECT DISTINCT i.disk_exclusion, v.data_disk_luns FROM protected_items i"
+            " LEFT JOIN virtual_machines v ON v.key = i.vm_id_key WHERE i.disk_exclusion IS NOT NULL ORDER BY ALL",
+        ).fetchall()
+        read = ((exclusion, luns, read_disks(exclusion, luns)) for exclusion, luns in distinct)
+        rows = ({"disk_exclusion": text, "data_disk_luns": luns, **asdict(disks)} for text, luns, disks in read)
+        self.rows("disk_exclusions", types, rows)
+
+    def objectives(self, rpo: Rpo | None) -> None:
+        """Read the recovery point objectives that VMs name in a tag; a value nobody declared is not known."""
+        types = {"key": "VARCHAR", "hours": "DOUBLE", "source": "VARCHAR", "reason": "VARCHAR"}
+        rows = []
+        if rpo is not None:
+            tag = TagName("vm", fold(rpo.tag))
+            hours = {fold(value.strip()): amount for value, amount in rpo.hours.items()}
+            found = self.connection.execute(
+                f"SELECT v.key, t.{tag.column}_key FROM virtual_machines v LEFT JOIN vm_tags t ON t.key = v.key"
+                f" WHERE t.{tag.column}_here OR NOT v.tags_read ORDER BY v.key",
+            ).fetchall()
+            for key, value in found:
+                known = hours.get(value.strip()) if value is not None else None
+                reason = f"its tag {rpo.tag} could not be read"
+                if value is not None:
+                    reason = f'its tag {rpo.tag} says "{visible(value)}", for which rpo.hours has no hours'
+                source = f"tag {rpo.tag}"
+                rows.append({"key": key, "hours": known, "source": source, "reason": None if known else reason})
+        self.rows("objectives", types, rows)
+        # Such a value is there and cannot be used: it is not absent.
+        self.connection.execute(
+            "UPDATE virtual_machines SET bad = list_append(coalesce(bad, []), 'rpo_hours')"
+            " WHERE key IN (SELECT key FROM objectives WHERE hours IS NULL)",
+        )
 
     def intents(self, intents: IntentMap) -> None:
         """Find out what each vault is for."""
@@ -319,9 +385,9 @@ def _final(name: str, types: Mapping[str, str], table: Table) -> str:
     if name.endswith("_key") and column in types:
         return f"coalesce({name}, {column}) AS {name}"
     declared = next((entry for entry in table.columns if entry.name == name), None)
-    if declared is None or declared.absent not in ("false", "never"):
+    meaning = _MEANINGS.get(declared.absent) if declared is not None else None
+    if declared is None or meaning is None:
         return name
-    meaning = "FALSE" if declared.absent == "false" else _NEVER
     given = f" AND {declared.given}" if declared.given else ""
     return (
         f"CASE WHEN {name} IS NULL AND NOT coalesce(list_contains(bad, '{name}'), FALSE){given} THEN {meaning}"
@@ -338,6 +404,8 @@ def _schedule_row(text: str) -> dict[str, Any]:
         "quietest_high": _bound(quietest, "high"),
         "busiest_low": _bound(busiest, "low"),
         "busiest_high": _bound(busiest, "high"),
+        "gap_low": schedule.gap.low if schedule.gap is not None else None,
+        "gap_high": schedule.gap.high if schedule.gap is not None else None,
         "words": schedule.words,
         "note": schedule.note,
         "reason": schedule.reason or None,

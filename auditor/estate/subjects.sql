@@ -1,7 +1,7 @@
 -- The subjects that rules judge: one view each, whose columns are the fields that rules name.
 --
 -- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, unread
--- (relation, subscription or '*', cause), *_tags. A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
+-- (relation, subscription or '*', cause), *_tags, retentions, disk_exclusions, objectives, and the macro now_us(). A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
 -- 'protected_items' the policies and vaults of the subscription. A row that is not there, and a value that is not known, are NULL.
 -- NULL is carried, never guessed away: only existence, counts and what "known to be" means are decided here.
 
@@ -78,6 +78,78 @@ FROM (
 )
 WHERE place = 1;
 
+-- A number of hours in words: one decimal, and none where it is whole.
+CREATE MACRO in_hours(hours) AS regexp_replace(printf('%.1f', CAST(hours AS DOUBLE)), '[.]0$', '');
+
+-- How many items a VM has: those known to be live, and those that may be.
+CREATE VIEW twins AS
+SELECT i.vm_id_key AS vm_key,
+       count(*) FILTER (i.kind = 'vm' AND i.state <> 'soft-deleted') AS at_least,
+       count(*) FILTER (coalesce(i.state, '') <> 'soft-deleted') AS at_most,
+       CASE WHEN count(*) > 1 THEN
+         string_agg(coalesce(regexp_extract(i.vault_id, '[^/]*$'), '(vault not known)') || ' ('
+                    || coalesce(i.state, 'state not known') || ')', ', ' ORDER BY i.key)
+       END AS words
+FROM items i
+WHERE i.vm_id_key IS NOT NULL AND coalesce(i.kind, 'vm') = 'vm'
+GROUP BY i.vm_id_key;
+
+-- Backup jobs of VMs that ended, and those that do not say whether they are such (word is NULL).
+CREATE VIEW ended_jobs AS
+SELECT *
+FROM (
+  SELECT j.key, j.vault_id_key, j.vm_id_key, j.container_name_key, j.started,
+         CASE WHEN j.operation IS NULL OR j.started IS NULL THEN NULL
+              ELSE CASE j.status_key WHEN 'completed' THEN 'Completed'
+                                     WHEN 'completedwithwarnings' THEN 'CompletedWithWarnings'
+                                     WHEN 'failed' THEN 'Failed'
+                                     WHEN 'cancelled' THEN 'Cancelled' END
+         END AS word
+  FROM backup_jobs j
+  WHERE coalesce(j.management_type_key, 'azureiaasvm') = 'azureiaasvm' AND coalesce(j.operation_key, 'backup') = 'backup'
+        AND coalesce(j.status_key, '') NOT IN ('inprogress', 'cancelling')
+);
+
+CREATE VIEW owners AS
+SELECT key AS item_key, vault_id_key, vm_id_key, container_key,
+       count(*) OVER (PARTITION BY vault_id_key, vm_id_key) AS of_vm,
+       count(*) OVER (PARTITION BY vault_id_key, container_key) AS of_container
+FROM items
+WHERE coalesce(kind, 'vm') = 'vm';
+
+-- Whose job it is: of the item of the VM that it names, else of the only item of that container. Two items never share a
+-- job; those that would are told.
+CREATE VIEW jobs_of_items AS
+SELECT item_key, count(*) FILTER (shared) AS shared, count(*) FILTER (word IS NULL AND coalesce(recent, TRUE) AND NOT shared) AS unclear,
+       count(*) FILTER (word IN ('Completed', 'CompletedWithWarnings') AND recent AND NOT shared) AS good,
+       count(*) FILTER (word = 'Failed' AND recent AND NOT shared) AS failed,
+       CASE WHEN count(*) FILTER (shared OR (word IS NULL AND started IS NULL)) = 0
+                 AND (max(started) FILTER (word IS NULL) IS NULL
+                      OR max(started) FILTER (word IS NULL) < max(started) FILTER (word IS NOT NULL))
+            THEN arg_max(word, (started, key)) FILTER (word IS NOT NULL)
+       END AS newest
+FROM (
+  SELECT o.item_key, o.of_vm > 1 AS shared, j.key, j.word, j.started,
+         now_us() IS NULL OR j.started BETWEEN now_us() - 14 * 86400000000 AND now_us() AS recent
+  FROM ended_jobs j
+  JOIN owners o ON o.vault_id_key = j.vault_id_key AND o.vm_id_key = j.vm_id_key
+  UNION ALL
+  SELECT o.item_key, o.of_container > 1 AS shared, j.key, j.word, j.started,
+         now_us() IS NULL OR j.started BETWEEN now_us() - 14 * 86400000000 AND now_us() AS recent
+  FROM ended_jobs j
+  JOIN owners o ON o.vault_id_key = j.vault_id_key AND o.container_key = j.container_name_key
+  WHERE j.vm_id_key IS NULL
+)
+GROUP BY item_key;
+
+-- The longest gap between two backups that each policy plans.
+CREATE VIEW planned AS
+SELECT p.key, c.gap_low, c.gap_high,
+       coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
+                c.reason, CASE WHEN c.note <> '' THEN c.note END, 'the answer holds no schedulePolicy') AS reason
+FROM backup_policies p
+LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type_key = 'azureiaasvm';
+
 -- When protection was configured: jobs name the container, some the VM.
 CREATE VIEW configured AS
 SELECT vault_id_key AS vault_key, who,
@@ -104,9 +176,16 @@ SELECT p.*, t.* EXCLUDE (key),
        c.words AS schedule, c.note AS schedule_note,
        coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
                 c.reason, CASE WHEN c.busiest_low <> c.busiest_high THEN c.note END, 'the answer holds no schedulePolicy')
-         AS schedule_reason
+         AS schedule_reason,
+       g.gap_low AS longest_gap_hours_min, g.gap_high AS longest_gap_hours_max, g.reason AS longest_gap_reason,
+       k.days AS daily_retention_days, k.months AS monthly_retention_months, k.years AS yearly_retention_years,
+       k.note AS retention_note,
+       coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
+                CASE WHEN k.reason <> '' THEN k.reason END, 'the answer holds no retentionPolicy') AS retention_reason
 FROM backup_policies p
 LEFT JOIN policy_tags t ON t.key = p.key
+LEFT JOIN planned g ON g.key = p.key
+LEFT JOIN retentions k ON k.retention_policy = p.retention_policy AND p.management_type_key = 'azureiaasvm'
 LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type_key = 'azureiaasvm'
 LEFT JOIN (
   SELECT policy_id_key, count(*) AS items FROM items
@@ -150,7 +229,33 @@ SELECT v.*, t.* EXCLUDE (key),
             WHEN 'Unlocked' THEN 'The redundancy can still be changed.'
        END AS redundancy_state_note,
        coalesce(n.other_items > 0 AND n.vm_items = 0 AND coalesce(e.cause, s.cause) IS NULL, FALSE)
-         AS holds_only_other_workloads
+         AS holds_only_other_workloads,
+       coalesce(n.vm_items, 0) = 0 AND coalesce(e.cause, s.cause) IS NULL AS holds_no_vm_backup,
+       CASE WHEN is_bad(v.bad, 'declared_soft_delete') OR v.declared_soft_delete <> b.soft_delete THEN NULL
+            WHEN v.declared_soft_delete IS NOT NULL THEN v.declared_soft_delete
+            WHEN NOT is_bad(b.bad, 'soft_delete') THEN b.soft_delete
+       END AS soft_delete,
+       CASE WHEN v.declared_soft_delete <> b.soft_delete
+                 THEN 'the vault says ' || v.declared_soft_delete || ' and its vault config says ' || b.soft_delete
+            WHEN is_bad(b.bad, 'soft_delete') THEN 'its vault config could not be used'
+            ELSE 'neither the vault''s answer nor a vault config (backupconfig) in the inventory says it'
+       END AS soft_delete_reason,
+       CASE WHEN v.declared_soft_delete IS NOT NULL THEN v.source
+            WHEN b.soft_delete IS NOT NULL THEN 'vault config in ' || b.source
+       END AS soft_delete_source,
+       CASE WHEN is_bad(v.bad, 'declared_soft_delete_days') OR v.declared_soft_delete_days <> b.soft_delete_days THEN NULL
+            WHEN v.declared_soft_delete_days IS NOT NULL THEN v.declared_soft_delete_days
+            WHEN NOT is_bad(b.bad, 'soft_delete_days') THEN b.soft_delete_days
+       END AS soft_delete_days,
+       CASE WHEN v.declared_soft_delete_days <> b.soft_delete_days
+                 THEN 'the vault says ' || v.declared_soft_delete_days || ' and its vault config says ' || b.soft_delete_days
+            WHEN is_bad(b.bad, 'soft_delete_days') THEN 'its vault config could not be used'
+            ELSE 'neither the vault''s answer nor a vault config (backupconfig) in the inventory says it'
+       END AS soft_delete_days_reason,
+       CASE WHEN v.declared_soft_delete_days IS NOT NULL THEN v.source
+            WHEN b.soft_delete_days IS NOT NULL THEN 'vault config in ' || b.source
+       END AS soft_delete_days_source,
+       CASE v.immutability WHEN 'Unlocked' THEN 'It is reversible by an administrator.' END AS immutability_note
 FROM (
   SELECT d.*, c.model_type, c.storage_type, c.state AS config_state, c.bad AS config_bad, c.source AS config_source,
          CASE WHEN is_bad(d.bad, 'declared_redundancy') THEN NULL
@@ -164,6 +269,7 @@ FROM (
 ) v
 LEFT JOIN vault_tags t ON t.key = v.key
 LEFT JOIN intents i ON i.key = v.key
+LEFT JOIN vault_configs b ON b.key = v.key || '/backupconfig/vaultconfig'
 LEFT JOIN unpaired_regions u ON u.location = v.location
 LEFT JOIN (
   SELECT vault_id_key, count(*) FILTER (coalesce(kind, 'vm') = 'vm') AS vm_items,
@@ -227,7 +333,10 @@ SELECT v.*, t.* EXCLUDE (key),
                  || ', which is not in the inventory: was the VM moved or renamed?'
             WHEN m.items > 1 THEN m.items || ' backup items of the same name protect VMs that are not in the inventory, such as '
                  || m.vm_id || ': was the VM moved or renamed?'
-       END AS moved_note
+       END AS moved_note,
+       r.hours AS rpo_hours,
+       coalesce(r.source, v.source) AS rpo_source,
+       r.reason AS rpo_reason
 FROM (
   SELECT w.*,
          CASE WHEN NOT w.agent_reported OR w.agent_reported IS NULL THEN NULL
@@ -243,12 +352,40 @@ FROM (
   FROM virtual_machines w
 ) v
 LEFT JOIN vm_tags t ON t.key = v.key
+LEFT JOIN objectives r ON r.key = v.key
 LEFT JOIN (
   SELECT i.friendly_name_key, count(*) AS items, min(i.vm_id) AS vm_id FROM items i
   LEFT JOIN virtual_machines o ON o.key = i.vm_id_key
   WHERE o.key IS NULL AND i.kind = 'vm' AND i.friendly_name IS NOT NULL AND i.vm_id IS NOT NULL
   GROUP BY i.friendly_name_key
 ) m ON m.friendly_name_key = v.name_key;
+
+-- What has to be known around an item: how old its newest recovery point is, and whether its VM still exists. A VM that is
+-- not in the inventory is known to be gone where the VMs of its subscription were read; classic VMs are never read.
+CREATE VIEW around AS
+SELECT i.key AS item_key, v.data_disk_luns, coalesce(ie.cause, si.cause) AS items_cause,
+       CASE WHEN i.last_recovery_point > never() AND i.last_recovery_point <= now_us()
+            THEN (now_us() - i.last_recovery_point) / 3.6e9 END AS age,
+       CASE WHEN v.key IS NOT NULL THEN TRUE
+            WHEN i.datasource_deleted THEN FALSE
+            WHEN i.vm_subscription IS NULL OR is_bad(i.bad, 'datasource_deleted') THEN NULL
+            WHEN r.subscription_id IS NOT NULL AND coalesce(ve.cause, vs.cause) IS NULL THEN FALSE
+       END AS vm_here,
+       CASE WHEN i.vm_id IS NULL THEN 'the item does not say which VM it protects'
+            WHEN i.vm_subscription IS NULL THEN 'it protects ' || i.vm_id || ', which is no VM of Resource Manager'
+            ELSE coalesce(ve.cause, vs.cause, 'no VM of the subscription ' || i.vm_subscription || ' is in the inventory')
+       END AS vm_reason
+FROM (
+  SELECT *, CASE WHEN vm_id_key LIKE '%/providers/microsoft.compute/virtualmachines/%'
+                 THEN split_part(vm_id_key, '/', 3) END AS vm_subscription
+  FROM items WHERE coalesce(kind, 'vm') = 'vm'
+) i
+LEFT JOIN virtual_machines v ON v.key = i.vm_id_key
+LEFT JOIN (SELECT DISTINCT subscription_id FROM virtual_machines) r ON r.subscription_id = i.vm_subscription
+LEFT JOIN unread ve ON ve.relation = 'virtual_machines' AND ve.subscription = '*'
+LEFT JOIN unread vs ON vs.relation = 'virtual_machines' AND vs.subscription = i.vm_subscription
+LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'
+LEFT JOIN unread si ON si.relation = 'vm_items' AND si.subscription = coalesce(split_part(i.vm_id_key, '/', 3), '');
 
 -- The backup items of VMs, as item rules see them.
 CREATE VIEW item AS
@@ -272,13 +409,84 @@ SELECT i.*, t.* EXCLUDE (key), i.vm_id_key AS vm_key, i.policy_id_key AS policy_
        coalesce(je.cause, js.cause) IS NOT NULL AS configured_open,
        coalesce(je.cause, js.cause, 'the job that configured it does not say when it started') AS configured_reason,
        coalesce(p.snapshot_consistency_key = 'onlycrashconsistent' AND i.state NOT IN ('stopped', 'soft-deleted'), FALSE)
-         AS agentless
+         AS agentless,
+       a.vm_here, a.vm_reason,
+       i.last_recovery_point > never() AS ever_backed_up,
+       a.age AS recovery_point_age_hours,
+       CASE WHEN i.last_recovery_point <= never() THEN 'it was never backed up'
+            WHEN now_us() IS NULL THEN 'the inventory does not say when it was taken, so ages are unknown'
+            WHEN i.last_recovery_point > now_us()
+                 THEN 'the newest recovery point is later than what counts as now: is --as-of too early?'
+       END AS age_reason,
+       a.age - g.gap_high AS hours_overdue_min, a.age - g.gap_low AS hours_overdue_max,
+       CASE WHEN i.last_recovery_point <= never() THEN 'it was never backed up'
+            WHEN now_us() IS NULL THEN 'the inventory does not say when it was taken, so ages are unknown'
+            WHEN i.last_recovery_point > now_us()
+                 THEN 'the newest recovery point is later than what counts as now: is --as-of too early?'
+            WHEN i.last_recovery_point IS NULL THEN 'its newest recovery point is not known'
+            WHEN g.key IS NOT NULL THEN g.reason
+            WHEN i.policy_id IS NULL THEN 'it has no policy'
+            ELSE 'its policy is not in the inventory'
+       END AS overdue_reason,
+       CASE WHEN i.last_recovery_point <= never() THEN 'It was never backed up.'
+            WHEN a.age IS NOT NULL THEN 'Its newest recovery point is ' || in_hours(a.age) || ' hours old'
+                 || coalesce('; the policy leaves ' || in_hours(g.gap_low)
+                             || CASE WHEN g.gap_low < g.gap_high THEN ' to ' || in_hours(g.gap_high) ELSE '' END
+                             || ' hours at most between two', '') || '.'
+       END AS age_note,
+       CASE WHEN is_bad(i.bad, 'last_backup_status') THEN NULL
+            WHEN i.last_backup_status_key = 'completed' THEN 'Completed'
+            WHEN i.last_backup_status_key = 'completedwithwarnings' THEN 'CompletedWithWarnings'
+            WHEN i.last_backup_status_key = 'failed' THEN 'Failed'
+            WHEN i.last_backup_status_key = 'cancelled' THEN 'Cancelled'
+            WHEN i.last_backup_status IS NOT NULL AND i.last_backup_status_key <> 'inprogress' THEN NULL
+            WHEN coalesce(je.cause, js.cause) IS NULL THEN o.newest
+       END AS last_backup_outcome,
+       CASE WHEN i.last_backup_status_key <> 'inprogress'
+                 THEN 'lastBackupStatus is "' || i.last_backup_status || '", which Azure does not document'
+            ELSE coalesce(je.cause, js.cause,
+                          CASE WHEN o.shared > 0 THEN 'its jobs could be those of another item too'
+                               WHEN o.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
+                          'lastBackupStatus says nothing, and there is no finished job of it')
+       END AS last_backup_reason,
+       coalesce(o.good + o.failed, 0) AS finished_backup_jobs_min,
+       CASE WHEN coalesce(je.cause, js.cause) IS NULL AND coalesce(o.shared, 0) = 0
+            THEN coalesce(o.good + o.failed + o.unclear, 0) END AS finished_backup_jobs_max,
+       CASE WHEN coalesce(je.cause, js.cause) IS NULL AND o.shared = 0 AND o.unclear = 0 AND o.good + o.failed > 0
+            THEN o.good / CAST(o.good + o.failed AS DOUBLE) END AS job_success_ratio,
+       coalesce(je.cause, js.cause,
+                CASE WHEN o.shared > 0 THEN 'its jobs could be those of another item too'
+                     WHEN o.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
+                'there is no finished job of it') AS jobs_reason,
+       o.good || ' of ' || (o.good + o.failed) || ' backup jobs of the last 14 days succeeded.' AS jobs_note,
+       coalesce(z.at_least, 0) AS live_items_min,
+       CASE WHEN a.items_cause IS NULL AND i.vm_id_key IS NOT NULL THEN z.at_most END AS live_items_max,
+       coalesce(a.items_cause, 'the state or kind of an item is not known') AS live_items_reason,
+       'Its backup items: ' || z.words || '.' AS twins_note,
+       CASE WHEN is_bad(i.bad, 'disk_exclusion') THEN NULL
+            WHEN i.disk_exclusion IS NOT NULL THEN x.excluded
+            WHEN is_bad(i.bad, 'extended_read') THEN NULL
+            WHEN i.extended_read THEN FALSE
+            -- The backup service gives extended properties where disks are excluded; Resource Graph may leave them out.
+            WHEN i.protection_state IS NOT NULL AND i.current_protection_state IS NULL AND i.datasource_deleted IS NULL
+                 AND NOT is_bad(i.bad, 'current_protection_state') AND i.arm_type <> i.arm_type_key THEN FALSE
+       END AS excludes_disks,
+       CASE WHEN i.disk_exclusion IS NOT NULL THEN x.reason
+            ELSE 'Resource Graph is not known to say it, and the answer of the backup service is not in the inventory'
+       END AS disks_reason,
+       x.note AS disks_note
 FROM items i
 LEFT JOIN item_tags t ON t.key = i.key
 LEFT JOIN backup_policies p ON p.key = i.policy_id_key
 LEFT JOIN vaults u ON u.key = i.vault_id_key
 LEFT JOIN configured c ON c.vault_key = i.vault_id_key AND c.who = i.container_key
 LEFT JOIN configured d ON d.vault_key = i.vault_id_key AND d.who = i.vm_id_key
+LEFT JOIN around a ON a.item_key = i.key
+LEFT JOIN planned g ON g.key = i.policy_id_key
+LEFT JOIN jobs_of_items o ON o.item_key = i.key
+LEFT JOIN twins z ON z.vm_key = i.vm_id_key
+LEFT JOIN disk_exclusions x ON x.disk_exclusion = i.disk_exclusion
+                               AND x.data_disk_luns IS NOT DISTINCT FROM a.data_disk_luns
 LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
 LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '')
 WHERE coalesce(i.kind, 'vm') = 'vm';

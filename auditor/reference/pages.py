@@ -9,7 +9,7 @@ from auditor.bundled import bundled
 from auditor.estate.fields import FIELDS, KIND_NAMES, SEES, SUBJECTS
 from auditor.reference.schemas import SCHEMAS
 from auditor.ruleset.load import bind, bundled_files, load_rules
-from auditor.ruleset.model import Rule, fields_of
+from auditor.ruleset.model import Parameter, Rule, fields_of
 from auditor.timestamps import show_time
 
 
@@ -70,7 +70,7 @@ def rule_page(rule: Rule, cases: list[Case]) -> str:
     if rule.parameters:
         lines += ["", "## Parameters", "", "| name | type | default | what it is |", "|---|---|---|---|"]
         lines += [
-            f"| `{p.name}` | {p.type} | `{json.dumps(p.default)}` | {p.description} |" for p in rule.parameters.values()
+            f"| `{p.name}` | {p.type} | {_default(rule, p)} | {p.description} |" for p in rule.parameters.values()
         ]
         lines += ["", f"Set one with `--param {rule.id}.NAME=VALUE`, or under `parameters` in auditor.yaml."]
     lines += ["", "## How to fix it", "", rule.fix, "", "## By example", ""]
@@ -81,6 +81,13 @@ def rule_page(rule: Rule, cases: list[Case]) -> str:
     lines += [f"- {name}: {', '.join(ids)}" for name, ids in rule.controls.items()]
     lines += [f"- <{link}>" for link in rule.references]
     return "\n".join(lines) + "\n"
+
+
+def _default(rule: Rule, parameter: Parameter) -> str:
+    """Write the default of a parameter, and those of profiles in which it differs."""
+    values = {profile: values[parameter.name] for profile, values in rule.profiles.items() if parameter.name in values}
+    others = "".join(f"; {profile}: `{json.dumps(value)}`" for profile, value in values.items())
+    return f"`{json.dumps(parameter.default)}`{others}"
 
 
 def _facts(case: Case) -> str:
