@@ -30,6 +30,20 @@ DAILY = {
 }
 
 
+RETENTION = {
+    "retentionPolicyType": "LongTermRetentionPolicy",
+    "dailySchedule": {"retentionDuration": {"count": 30, "durationType": "Days"}},
+}
+# What a vault's properties hold when its backups are well guarded.
+GUARDED: Json = {
+    "securitySettings": {
+        "softDeleteSettings": {"softDeleteState": "AlwaysON", "softDeleteRetentionPeriodInDays": 14},
+        "immutabilitySettings": {"state": "Unlocked"},
+    },
+    "monitoringSettings": {"azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"}},
+}
+
+
 def hourly(interval: object, window: object) -> Json:
     """Return the schedule of an enhanced policy that runs every ``interval`` hours for ``window`` hours."""
     return {
@@ -100,6 +114,7 @@ class EstateBuilder:
         )
 
     def vault(self, name: str = "vault", redundancy: str | None = "GeoRedundant", **own: Any) -> "EstateBuilder":
+        """Add a well guarded vault; what is given stands beside its properties, or in their place."""
         settings = {"redundancySettings": {"standardTierStorageRedundancy": redundancy}} if redundancy else {}
         return self.add(
             {
@@ -107,7 +122,7 @@ class EstateBuilder:
                 "name": name,
                 "type": "Microsoft.RecoveryServices/vaults",
                 "location": "westeurope",
-                "properties": {"provisioningState": "Succeeded", **settings},
+                "properties": {"provisioningState": "Succeeded", **settings, **GUARDED},
                 **own,
             },
         )
@@ -122,6 +137,7 @@ class EstateBuilder:
                 "properties": {
                     "backupManagementType": "AzureIaasVM",
                     "schedulePolicy": schedule if schedule is not None else DAILY,
+                    "retentionPolicy": RETENTION,
                     **properties,
                 },
                 **own,
@@ -144,6 +160,8 @@ class EstateBuilder:
                     "policyId": policy_id(),
                     "protectionState": state,
                     "lastRecoveryPoint": "2026-06-15T01:00:00Z",
+                    "lastBackupStatus": "Completed",
+                    "healthStatus": "Passed",
                     **properties,
                 },
                 **own,

@@ -193,8 +193,8 @@ class _CaseReader:
         return {fold(name): text for name, text in value.items() if isinstance(text, str)}
 
     def _value(self, field: Field, value: object, steps: Steps) -> object:
-        if value is None:
-            return None
+        if value is None or (value == "none" and field.absent == "none"):
+            return value
         fits = {
             "text": isinstance(value, str),
             "id": isinstance(value, str),
@@ -224,10 +224,13 @@ class _CaseReader:
         self.faults.append(self.document.fault(steps, message, hint))
 
 
-def _bounds(value: object) -> tuple[float, float] | None:
-    given = value if isinstance(value, list) else [value, value]
-    ends = [end for end in given if isinstance(end, int | float) and not isinstance(end, bool)]
-    return (ends[0], ends[1]) if len(ends) == len(given) == 2 else None
+def _bounds(value: object) -> tuple[float, float | None] | None:
+    """Read a number, ``[LOW, HIGH]``, or ``[LOW, null]`` where there may be any number more."""
+    match value if isinstance(value, list) else [value, value]:
+        case [int() | float() as low, int() | float() | None as high]:
+            return None if bool in (type(low), type(high)) else (low, high)
+        case _:
+            return None
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) -> Estate:
@@ -319,7 +322,7 @@ def _columns(field: Field, value: Any) -> dict[str, tuple[str, Any]]:  # noqa: A
         columns[field.open] = ("BOOLEAN", False)
     if field.type == "bounded":
         low, high = value or (None, None)
-        kind = "BIGINT" if isinstance(low, int) and isinstance(high, int) else "DOUBLE"
+        kind = "DOUBLE" if float in (type(low), type(high)) else "BIGINT"
         return columns | {f"{field.column}_min": (kind, low), f"{field.column}_max": (kind, high)}
     if isinstance(value, str) and (field.words or field.column == "subscription_id"):
         value = next((word for word in field.words if fold(word) == fold(value)), fold(value))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from auditor.assessment.cases import Case, load_cases
-from auditor.assessment.evidence import condition_words, show
+from auditor.assessment.evidence import condition_words, show, show_bounds
 from auditor.bundled import bundled
 from auditor.estate.fields import FIELDS, KIND_NAMES, SEES, SUBJECTS
 from auditor.reference.schemas import SCHEMAS
@@ -102,7 +102,7 @@ def _cells(relation: str, row: Mapping[str, object]) -> list[str]:
     for name, value in row.items():
         text = show(value)
         if isinstance(value, tuple):
-            text = show(value[0]) if value[0] == value[1] else f"{show(value[0])} to {show(value[1])}"
+            text = show_bounds(*value)
         elif isinstance(value, int) and FIELDS[f"{relation}.{name}"].type == "time":
             text = show_time(value)
         cells.append(f"{relation}.{name}={text}")
