@@ -201,6 +201,11 @@ class EstateBuilder:
         """Audit the estate as one file ``{"value": [...]}`` at ``NOW``, with Azure as primary endpoint."""
         return audit_files({"estate.json": json.dumps({"value": self.resources})}, **flags)
 
+    def audit_with(self, answer: Json, **flags: Any) -> "Audited":
+        """Audit the estate together with another answer, such as one that was cut short."""
+        files = {"estate.json": json.dumps({"value": self.resources}), "more.json": json.dumps(answer)}
+        return audit_files(files, **flags)
+
     def outcome(self, rule: str, name: str, **flags: Any) -> str:
         return self.audit(**flags).outcome(rule, name)
 
