@@ -1818,7 +1818,7 @@ def _cast() -> Iterator[str]:
             if entry not in (OUT_OF_SCOPE, WITHOUT_ITEM, UNUSED, EMPTY):
                 names = ", ".join(arm_id.rpartition("/")[2].rpartition(";")[2] for arm_id in entry.ids)
                 yield f"| | {entry.outcome} | {names} | {entry.why} |\n"
-    yield "\nNot applicable besides: VMs out of scope; to rules about backups, VMs without a backup item; policies that\n"
+    yield "\nNot applicable besides: VMs out of scope; to rules about backups, VMs without an item; policies that\n"
     yield "protect no VM; vaults that hold no backup of one.\n"
 
 

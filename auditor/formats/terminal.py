@@ -11,6 +11,7 @@ from auditor.text import visible
 
 MOST_FINDINGS = 8
 MOST_LINES = 3
+MOST_RULES = 8
 _STYLES = {"fail": "bold red", "unknown": "bold yellow", "pass": "green", "not-applicable": "dim"}
 _VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
 
@@ -63,9 +64,12 @@ def _coverage(report: Report) -> Iterator[Text]:
 
 
 def _rules(report: Report) -> Iterator[Text]:
-    width = max((len(rule.id) for rule in report.rules), default=4)
+    # What needs attention first, then what is most severe: as many as leave room for the findings.
+    ranked = sorted(report.rules, key=lambda rule: not (rule.counts.fail or rule.counts.unknown))
+    shown, others = ranked[:MOST_RULES], ranked[MOST_RULES:]
+    width = max((len(rule.id) for rule in shown), default=4)
     yield Text(f"{'Rule':<{width}}  {'Severity':<8}  {'Fail':>7}  {'Unknown':>7}  {'Pass':>7}  {'N/A':>7}", style="dim")
-    for rule in report.rules:
+    for rule in shown:
         counts = rule.counts
         yield Text.assemble(
             f"{rule.id:<{width}}  {rule.severity:<8}  ",
@@ -77,6 +81,9 @@ def _rules(report: Report) -> Iterator[Text]:
             "  ",
             (f"{counts.not_applicable:>7,}", "dim"),
         )
+    if others:
+        wanting = sum(bool(rule.counts.fail or rule.counts.unknown) for rule in others)
+        yield Text(f"and {len(others):,} more rules, {wanting:,} of them with a fail or unknown", style="dim")
     yield Text()
 
 
