@@ -1,5 +1,6 @@
 """auditor.yaml: every key, what is wrong with it and where, and what goes before what."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -509,3 +510,17 @@ def test_the_schema_of_cases_accepts_those_of_a_bundled_rule_and_refuses_a_missp
     assert not validator.is_valid({"cases": [{"name": "n", "outcome": "passes"}]})
     assert not validator.is_valid({"cases": [{"name": "n", "outcome": "pass", "vm": {"nam": "a"}}]})
     assert not validator.is_valid({"cases": []})
+
+
+def test_objectives_by_tag_are_positive_and_each_value_stands_once() -> None:
+    rpo = settled("rpo: {tag: tier, hours: {gold: 4, silver: 24.5}}\n").config.rpo
+    assert rpo is not None
+    assert (rpo.tag, rpo.hours) == ("tier", {"gold": 4, "silver": 24.5})
+    for text, place in (
+        ("rpo: {tag: tier, hours: {gold: 4, silver: 0}}\n", "auditor.yaml:1:35"),
+        ("rpo: {tag: tier, hours: {gold: 4, GOLD: 8}}\n", "auditor.yaml:1:35"),
+        ("rpo: {tag: tier, hours: {}}\n", "auditor.yaml:1:18"),
+        ("rpo: {tag: tier}\n", "auditor.yaml:1:1"),
+    ):
+        ((fault, _),) = faults_of(functools.partial(settled, text))
+        assert fault.startswith(f"{place}: "), fault
