@@ -41,7 +41,8 @@ MACHINES: dict[str, tuple[Json, str]] = {
 @cache
 def machines(config: str = "") -> Audited:
     built = estate().vault().item("elsewhere")
-    for name, properties in (("made", {"virtualMachineProfile": {}}), ("attached", {})):
+    sets: dict[str, Json] = {"made": {"virtualMachineProfile": {}}, "attached": {}}
+    for name, properties in sets.items():
         kind = "Microsoft.Compute/virtualMachineScaleSets"
         built.add({"id": f"{SETS}/{name}", "name": name, "type": kind, "properties": properties})
     for name, owner in OWNERS.items():
