@@ -151,8 +151,7 @@ def write(folder: Path, vms: int) -> None:
     with duckdb.connect() as connection:
         for table in TABLES:
             fill(connection, table, vms)
-        for table in TABLES:
-            link_facts(connection, table)
+        link_facts(connection)
         described = ", ".join(f"{column} {kind}" for column, kind in TAG_COLUMNS.items())
         connection.execute(f"CREATE TABLE facts_tags ({described})")
         connection.execute(

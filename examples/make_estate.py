@@ -963,6 +963,203 @@ ITEMS = (
 STOPPED_BEFORE_THE_JOBS = "2026-08-12T04:11:09.5217346Z"
 """Last recovery point of what was stopped so long ago that none of the exported jobs tells of it."""
 
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Resources of which a rule says the same, other than of most: their ids, and why."""
+
+    outcome: Outcome
+    why: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a rule should make of most resources of a kind (``usual``), and of the others."""
+
+    rule: str
+    usual: Outcome
+    why: str
+    others: tuple[Others, ...] = ()
+
+
+def _vms(group: Group, *names: str) -> tuple[str, ...]:
+    """Give the ids of VMs of a group."""
+    return tuple(_vm_id(group, name) for name in names)
+
+
+OUT_OF_SCOPE = Others(
+    "not-applicable",
+    "out of scope",
+    (
+        *_vms(PORTAL, "vmss-portal_8f3c21ab", "portal-render-01"),
+        *_vms(DATABRICKS, "5f0d2c7e9b1a4e3f8c6d7a2b1e0f9d34"),
+        *_vms(AKS, "aks-nodepool1-31842657-0"),
+        *_vms(BUILD, "bld-01", "bld-02"),
+    ),
+)
+WITHOUT_ITEM = Others(
+    "not-applicable",
+    "no backup item",
+    (
+        *_vms(TMS, "tms-sql-01"),
+        *_vms(EDI, "edi-gw-01", "file-01"),
+        *_vms(DUBLIN, "dub-gate-01", "dub-gate-02", "dub-dispatch-01"),
+        *_vms(TMS_TEST, "tms-load-01"),
+        *_vms(SANDBOX, "sbx-route-01"),
+    ),
+)
+UNUSED = Others("not-applicable", "protects no VM", (P_UNUSED.id, P_DUBLIN.id, P_DUBLIN_ENHANCED.id, P_TEST_BEFORE.id))
+EMPTY = Others("not-applicable", "holds no backup of a VM", (V_DUBLIN.id,))
+VERDICTS_ON_VMS = (
+    Verdicts(
+        "backup-on-schedule",
+        "pass",
+        "the newest recovery point is of the last planned run",
+        (
+            OUT_OF_SCOPE,
+            WITHOUT_ITEM,
+            Others("fail", "Protected for a week, and never backed up", _vms(TMS, "tms-batch-01")),
+            Others(
+                "not-applicable",
+                "stopped or soft-deleted: no more backups are planned",
+                (*_vms(WMS, "wms-app-02"), *_vms(ERP, "erp-archive-01")),
+            ),
+            Others(
+                "not-applicable",
+                "awaits its first backup, which is the business of vm-protected",
+                (*_vms(OPERATIONS, "licence-01"), *_vms(CUSTOMS, "customs-fr-02")),
+            ),
+        ),
+    ),
+    Verdicts("backup-within-rpo", "not-applicable", "nobody set an objective"),
+    Verdicts(
+        "item-covers-all-disks",
+        "unknown",
+        "Resource Graph is not known to say that no disk is left out",
+        (
+            OUT_OF_SCOPE,
+            WITHOUT_ITEM,
+            Others("fail", "the third data disk (LUN 2) is excluded", _vms(TMS, "tms-sql-02")),
+            Others(
+                "pass",
+                "az backup item list says it where disks are left out, and here it does not",
+                (
+                    *_vms(IDENTITY, "dc-01", "dc-02"),
+                    *_vms(OPERATIONS, "jump-01", "mon-01", "fw-01", "licence-01"),
+                    *_vms(TMS_TEST, "tms-web-01", "tms-app-01"),
+                    *_vms(WMS_TEST, "wms-app-01"),
+                ),
+            ),
+        ),
+    ),
+    Verdicts(
+        "last-backup-succeeded",
+        "pass",
+        "completed, with warnings or without; while one runs, the one before it counts",
+        (
+            OUT_OF_SCOPE,
+            WITHOUT_ITEM,
+            Others("fail", "every backup so far failed", (*_vms(TMS, "tms-batch-01"), *_vms(CUSTOMS, "customs-fr-02"))),
+            Others("unknown", "none was tried yet", _vms(OPERATIONS, "licence-01")),
+        ),
+    ),
+    Verdicts(
+        "vm-allows-extensions",
+        "pass",
+        "allowed, by itself or by Azure's default",
+        (
+            OUT_OF_SCOPE,
+            Others(
+                "fail",
+                "the OS profile forbids them",
+                (*_vms(DUBLIN, "dub-dispatch-01"), *_vms(OPERATIONS, "licence-01")),
+            ),
+            Others("not-applicable", "backed up crash-consistently only", _vms(OPERATIONS, "fw-01")),
+        ),
+    ),
+    Verdicts(
+        "item-healthy",
+        "pass",
+        "healthy, or with a suggestion at most, even where it is stopped",
+        (
+            OUT_OF_SCOPE,
+            WITHOUT_ITEM,
+            Others("fail", "action is required", (*_vms(TMS, "tms-batch-01"), *_vms(CUSTOMS, "customs-fr-02"))),
+        ),
+    ),
+    Verdicts(
+        "job-success-ratio",
+        "pass",
+        "at most one of 14 jobs failed; 13 with warnings and one failure pass as well",
+        (
+            OUT_OF_SCOPE,
+            WITHOUT_ITEM,
+            Others("fail", "every job failed", (*_vms(TMS, "tms-batch-01"), *_vms(CUSTOMS, "customs-fr-02"))),
+            Others("not-applicable", "no backup job yet", _vms(OPERATIONS, "licence-01")),
+        ),
+    ),
+    Verdicts(
+        "vm-single-item",
+        "pass",
+        "one item that is not soft-deleted",
+        (
+            OUT_OF_SCOPE,
+            WITHOUT_ITEM,
+            Others("fail", "the stopped item in the old vault was left behind", _vms(TMS_TEST, "tms-web-01")),
+        ),
+    ),
+)
+VERDICTS_ON_POLICIES = (
+    Verdicts(
+        "policy-daily-retention",
+        "pass",
+        "30 or 35 days, or 26 weeks of a weekly policy",
+        (UNUSED, Others("fail", "7 days", (P_TEST.id,))),
+    ),
+    Verdicts("policy-approved", "not-applicable", "no list of approved policies"),
+    Verdicts("policy-long-term-retention", "not-applicable", "no months or years are asked for"),
+)
+VERDICTS_ON_VAULTS = (
+    Verdicts(
+        "vault-soft-delete",
+        "pass",
+        "enabled or always on, for 14 days or more",
+        (EMPTY, Others("fail", "disabled", (V_TEST.id,))),
+    ),
+    Verdicts(
+        "vault-failure-alerts",
+        "pass",
+        "alerts are enabled",
+        (
+            EMPTY,
+            Others("fail", "alerts are disabled", (V_CUSTOMS.id,)),
+            Others("unknown", "its monitoringSettings are null", (V_TEST.id,)),
+        ),
+    ),
+    Verdicts(
+        "vault-immutability",
+        "fail",
+        "disabled",
+        (EMPTY, Others("pass", "Locked, or Unlocked", (V_PROD.id, V_SHARED.id))),
+    ),
+)
+VERDICTS_ON_ITEMS = (
+    Verdicts(
+        "item-not-orphaned",
+        "pass",
+        "its VM exists, also where the item is stopped",
+        (
+            Others(
+                "fail",
+                "its VM is gone, or moved away",
+                tuple(item.id for item in ITEMS if item.vm in ("wms-kiosk-03", "tms-int-01", "edi-gw-01")),
+            ),
+            Others("not-applicable", "soft-deleted", tuple(item.id for item in ITEMS if item.state == "SoftDeleted")),
+        ),
+    ),
+)
+
 SQL_DATABASES = ("tmsorders", "tmstariffs")
 SQL_POLICY = f"{V_PROD.backup_id}/backupPolicies/HourlyLogBackup"
 
@@ -1450,8 +1647,36 @@ def _sql_item(database: str) -> Json:
 
 
 def protected_items() -> Json:
-    """Answer ``recoveryservicesresources | where type =~ '.../protecteditems'``: of all vaults and all workloads."""
-    return _graph_answer([*map(_vm_item, ITEMS), *map(_sql_item, SQL_DATABASES)])
+    """Answer ``recoveryservicesresources | where type =~ '.../protecteditems'``: of two regions, of all workloads."""
+    rows = [_vm_item(item) for item in ITEMS if item.policy.vault not in LISTED]
+    return _graph_answer([*rows, *map(_sql_item, SQL_DATABASES)])
+
+
+LISTED = (V_SHARED, V_TEST, V_TEST_BEFORE)
+"""Vaults whose items were exported with ``az backup item list``."""
+
+
+def listed_items() -> list[Json]:
+    """Answer ``az backup item list`` for some vaults: without the words of Resource Graph."""
+    rows: list[Json] = []
+    for item in ITEMS:
+        if item.policy.vault in LISTED:
+            row = _vm_item(item)
+            properties = row["properties"]
+            assert isinstance(properties, dict)
+            properties.pop("currentProtectionState", None)
+            rows.append(
+                {
+                    "id": item.id,
+                    "name": row["name"],
+                    "type": "Microsoft.RecoveryServices/vaults/backupFabrics/protectionContainers/protectedItems",
+                    "location": None,
+                    "properties": properties,
+                    "resourceGroup": item.policy.vault.group.name,
+                    "tags": None,
+                }
+            )
+    return rows
 
 
 ERRORS = {
@@ -1553,6 +1778,19 @@ def expected() -> dict[str, dict[str, Outcome]]:
         "vm-exclusion-is-exempted": {vm.id.lower(): "not-applicable" for vm in VMS},  # nobody uses the tag
         "vm-agent-installed": {vm.id.lower(): vm.agent for vm in VMS},
         "vm-protected": {vm.id.lower(): vm.protected for vm in VMS},
+        **_by_id(VERDICTS_ON_VMS, [vm.id for vm in VMS]),
+        **_by_id(VERDICTS_ON_POLICIES, [policy.id for policy in POLICIES]),
+        **_by_id(VERDICTS_ON_VAULTS, [vault.id for vault in VAULTS]),
+        **_by_id(VERDICTS_ON_ITEMS, [item.id for item in ITEMS]),
+    }
+
+
+def _by_id(verdicts: Sequence[Verdicts], ids: Sequence[str]) -> dict[str, dict[str, Outcome]]:
+    """Give the outcome of each rule for each of some resources."""
+    return {
+        entry.rule: {arm_id.lower(): entry.usual for arm_id in ids}
+        | {arm_id.lower(): others.outcome for others in entry.others for arm_id in others.ids}
+        for entry in verdicts
     }
 
 
@@ -1574,6 +1812,15 @@ def _cast() -> Iterator[str]:
             yield f"| {vm.name} | {vm.group.name} | {vm.agent} | {vm.protected} | {vm.why} |\n"
     others = sum(vm.why == ORDINARY for vm in VMS)
     yield f"\nThe other {others} VMs pass both: their agent reports ready and they are protected.\n"
+    yield "\n**The other rules**\n\n| rule | expected | of | because |\n|---|---|---|---|\n"
+    for verdicts in (*VERDICTS_ON_VMS, *VERDICTS_ON_POLICIES, *VERDICTS_ON_VAULTS, *VERDICTS_ON_ITEMS):
+        yield f"| {verdicts.rule} | {verdicts.usual} | most | {verdicts.why} |\n"
+        for entry in verdicts.others:
+            if entry not in (OUT_OF_SCOPE, WITHOUT_ITEM, UNUSED, EMPTY):
+                names = ", ".join(arm_id.rpartition("/")[2].rpartition(";")[2] for arm_id in entry.ids)
+                yield f"| | {entry.outcome} | {names} | {entry.why} |\n"
+    yield "\nNot applicable besides: VMs out of scope; to rules about backups, VMs without an item; policies that\n"
+    yield "protect no VM; vaults that hold no backup of one.\n"
 
 
 def readme() -> str:
@@ -1603,6 +1850,7 @@ def files() -> dict[str, str]:
         "estate/backup-jobs.ndjson": _lines(backup_jobs()),
         "estate/backup-policies.json": _pretty(backup_policies()),
         "estate/instance-views.json": _pretty(instance_views()),
+        "estate/backup-items.json": _pretty(listed_items()),
         "estate/protected-items.json": _pretty(protected_items()),
         "estate/resource-groups.json": _pretty(resource_groups()),
         "estate/scale-sets.json": _pretty(scale_sets()),

@@ -30,6 +30,20 @@ DAILY = {
 }
 
 
+RETENTION = {
+    "retentionPolicyType": "LongTermRetentionPolicy",
+    "dailySchedule": {"retentionDuration": {"count": 30, "durationType": "Days"}},
+}
+# What a vault's properties hold when its backups are well guarded.
+GUARDED: Json = {
+    "securitySettings": {
+        "softDeleteSettings": {"softDeleteState": "AlwaysON", "softDeleteRetentionPeriodInDays": 14},
+        "immutabilitySettings": {"state": "Unlocked"},
+    },
+    "monitoringSettings": {"azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"}},
+}
+
+
 def hourly(interval: object, window: object) -> Json:
     """Return the schedule of an enhanced policy that runs every ``interval`` hours for ``window`` hours."""
     return {
@@ -100,6 +114,7 @@ class EstateBuilder:
         )
 
     def vault(self, name: str = "vault", redundancy: str | None = "GeoRedundant", **own: Any) -> "EstateBuilder":
+        """Add a well guarded vault; what is given stands beside its properties, or in their place."""
         settings = {"redundancySettings": {"standardTierStorageRedundancy": redundancy}} if redundancy else {}
         return self.add(
             {
@@ -107,7 +122,7 @@ class EstateBuilder:
                 "name": name,
                 "type": "Microsoft.RecoveryServices/vaults",
                 "location": "westeurope",
-                "properties": {"provisioningState": "Succeeded", **settings},
+                "properties": {"provisioningState": "Succeeded", **settings, **GUARDED},
                 **own,
             },
         )
@@ -122,6 +137,7 @@ class EstateBuilder:
                 "properties": {
                     "backupManagementType": "AzureIaasVM",
                     "schedulePolicy": schedule if schedule is not None else DAILY,
+                    "retentionPolicy": RETENTION,
                     **properties,
                 },
                 **own,
@@ -144,6 +160,8 @@ class EstateBuilder:
                     "policyId": policy_id(),
                     "protectionState": state,
                     "lastRecoveryPoint": "2026-06-15T01:00:00Z",
+                    "lastBackupStatus": "Completed",
+                    "healthStatus": "Passed",
                     **properties,
                 },
                 **own,
@@ -182,6 +200,11 @@ class EstateBuilder:
     def audit(self, **flags: Any) -> "Audited":
         """Audit the estate as one file ``{"value": [...]}`` at ``NOW``, with Azure as primary endpoint."""
         return audit_files({"estate.json": json.dumps({"value": self.resources})}, **flags)
+
+    def audit_with(self, answer: Json, **flags: Any) -> "Audited":
+        """Audit the estate together with another answer, such as one that was cut short."""
+        files = {"estate.json": json.dumps({"value": self.resources}), "more.json": json.dumps(answer)}
+        return audit_files(files, **flags)
 
     def outcome(self, rule: str, name: str, **flags: Any) -> str:
         return self.audit(**flags).outcome(rule, name)

@@ -36,11 +36,16 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A subject with what belongs to it; ``item_here`` says whether a VM has an item, ``None`` when nobody knows."""
+    """A subject with what belongs to it.
+
+    ``item_here`` says whether a VM has an item, ``vm_here`` whether an item whose VM was not found still has one;
+    ``None`` when nobody knows.
+    """
 
     subject: Subject
     relations: Mapping[str, Resource | None]
     item_here: Truth = True
+    vm_here: Truth = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +292,8 @@ def _related(relation: str, row: Row, world: World) -> Truth:
         return True
     if relation == "item":
         return row.item_here
+    if relation == "vm":
+        return row.vm_here
     if row.subject == "vm" and relation in ("policy", "vault"):
         if row.item_here is not True:
             return row.item_here

@@ -103,7 +103,7 @@ def test_a_clean_estate_exits_with_0_and_says_compliant(tmp_path: Path) -> None:
     flags = ["--inventory", "estate.json", "--primary-endpoint", "azure", "--as-of", "2026-06-15T12:00:00Z"]
     result = run("audit", *flags, folder=tmp_path)
     assert result.returncode == 0, result.stdout
-    assert result.stdout.startswith("Compliant: 0 of 4 verdicts fail")
+    assert result.stdout.startswith("Compliant: 0 of 15 verdicts fail")
 
 
 def test_the_summary_fits_a_screen_and_shows_no_colour_when_piped() -> None:

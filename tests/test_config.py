@@ -1,5 +1,6 @@
 """auditor.yaml: every key, what is wrong with it and where, and what goes before what."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -15,19 +16,14 @@ from auditor.cli.question import Flags, Settings, settle
 from auditor.declared.config import Config, load_config
 from auditor.errors import InputErrors, UsageError
 from auditor.reference import SCHEMAS, cases_schema, config_schema, rule_schema
-from auditor.ruleset.load import bundled_files
+from auditor.ruleset.load import bundled_files, load_rules
 from auditor.timestamps import parse_time
 from auditor.yaml_source import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
-RULES = [
-    "policy-runs-per-day",
-    "vault-redundancy-matches-intent",
-    "vm-agent-installed",
-    "vm-exclusion-is-exempted",
-    "vm-protected",
-]
+ALL = load_rules(bundled_files())
+RULES = [rule.id for rule in ALL if "baseline" in rule.profiles]
 
 
 def config_of(text: str) -> Config:
@@ -297,7 +293,8 @@ def test_a_parameter_of_the_command_line_goes_before_that_of_the_configuration()
 
 def test_a_severity_of_the_configuration_goes_before_the_rules_own() -> None:
     severities = {rule.id: rule.severity for rule in settled("severities: {vm-protected: low}\n").rules}
-    assert severities == dict.fromkeys(RULES, "high") | {"vm-protected": "low"}
+    own = {rule.id: rule.severity for rule in ALL if rule.id in RULES}
+    assert severities == own | {"vm-protected": "low"}
 
 
 def test_rules_are_selected_and_ignored() -> None:
@@ -307,6 +304,7 @@ def test_rules_are_selected_and_ignored() -> None:
     assert ids(select=["vm-protected,vm-agent-installed"]) == ["vm-agent-installed", "vm-protected"]
     assert ids(select=["vm-protected", " vm-agent-installed ,"]) == ["vm-agent-installed", "vm-protected"]
     assert ids(ignore=["vm-protected"]) == [rule for rule in RULES if rule != "vm-protected"]
+    assert ids(profile="hardened") == [rule.id for rule in ALL]
     assert ids(select=["vm-protected,vm-agent-installed"], ignore=["vm-protected"]) == ["vm-agent-installed"]
 
 
@@ -328,7 +326,7 @@ def test_ones_own_rules_are_added_those_of_the_configuration_seen_from_its_folde
     own_rule("theirs/two.yaml", "profiles: [hardened]\n")
     Path("deep/auditor.yaml").write_text("rules: [ours]\n")
     settings = settle(Flags(config=Path("deep/auditor.yaml"), rules=[Path("theirs")], profile="hardened"))
-    assert {rule.id for rule in settings.rules} == {*RULES, "one", "two"}
+    assert {rule.id for rule in settings.rules} == {*(rule.id for rule in ALL), "one", "two"}
     settings = settle(Flags(config=Path("deep/auditor.yaml"), rules=[Path("theirs")]))
     assert {rule.id for rule in settings.rules} == {*RULES, "one"}
     selected = settle(Flags(rules=[Path("theirs")], select=["two"]))
@@ -361,7 +359,7 @@ def test_unknown_rules_with_parameters_or_severities_are_told_at_once_with_their
     text = "parameters:\n  vm-protectd: {grace_hours: 1}\nseverities:\n  zzz: low\n  vm-agent: low\n"
     assert faults_of(lambda: settled(text)) == [
         ("auditor.yaml:2:3: there is no rule vm-protectd", "Did you mean vm-protected?"),
-        ("auditor.yaml:4:3: there is no rule zzz", f"Known: {', '.join(RULES)}."),
+        ("auditor.yaml:4:3: there is no rule zzz", ""),
         ("auditor.yaml:5:3: there is no rule vm-agent", "Did you mean vm-agent-installed?"),
     ]
 
@@ -512,3 +510,17 @@ def test_the_schema_of_cases_accepts_those_of_a_bundled_rule_and_refuses_a_missp
     assert not validator.is_valid({"cases": [{"name": "n", "outcome": "passes"}]})
     assert not validator.is_valid({"cases": [{"name": "n", "outcome": "pass", "vm": {"nam": "a"}}]})
     assert not validator.is_valid({"cases": []})
+
+
+def test_objectives_by_tag_are_positive_and_each_value_stands_once() -> None:
+    rpo = settled("rpo: {tag: tier, hours: {gold: 4, silver: 24.5}}\n").config.rpo
+    assert rpo is not None
+    assert (rpo.tag, rpo.hours) == ("tier", {"gold": 4, "silver": 24.5})
+    for text, place in (
+        ("rpo: {tag: tier, hours: {gold: 4, silver: 0}}\n", "auditor.yaml:1:35"),
+        ("rpo: {tag: tier, hours: {gold: 4, GOLD: 8}}\n", "auditor.yaml:1:35"),
+        ("rpo: {tag: tier, hours: {}}\n", "auditor.yaml:1:18"),
+        ("rpo: {tag: tier}\n", "auditor.yaml:1:1"),
+    ):
+        ((fault, _),) = faults_of(functools.partial(settled, text))
+        assert fault.startswith(f"{place}: "), fault

@@ -15,6 +15,7 @@ from building import Audited, EstateBuilder, Json, audit_files, estate
 
 from auditor.inventory.exports import read_exports
 from auditor.inventory.model import Inventory
+from auditor.ruleset.load import bundled_files, load_rules
 
 FOLDER = Path(os.environ.get("AUDITOR_CONFORMANCE") or Path(__file__).resolve().parents[2] / "shared" / "conformance")
 pytestmark = pytest.mark.skipif(
@@ -22,11 +23,10 @@ pytestmark = pytest.mark.skipif(
     reason="no recorded answers here: name their folder with AUDITOR_CONFORMANCE, or put them into "
     "shared/conformance beside the repository",
 )
-RULES = {
-    "vm": {"vm-protected", "vm-agent-installed", "vm-exclusion-is-exempted"},
-    "vault": {"vault-redundancy-matches-intent"},
-    "policy": {"policy-runs-per-day"},
-}
+RULES: dict[str, set[str]] = {"vm": set(), "item": set(), "policy": set(), "vault": set()}
+for bundled_rule in load_rules(bundled_files()):
+    if "baseline" in bundled_rule.profiles:
+        RULES[bundled_rule.resource].add(bundled_rule.id)
 AFTERWARDS = "2021-07-01T00:00:00Z"
 
 
@@ -75,6 +75,7 @@ def test_every_recorded_resource_gets_exactly_one_verdict_of_each_rule(name: str
         "vm": keys(of_type(resources, "virtualMachines")),
         "vault": keys(of_type(resources, "vaults")),
         "policy": keys(policies),
+        "item": keys(of_type(resources, "protectedItems")),
     }
     for kind, ids in expected.items():
         judged = [resource.id.lower() for resource in report.resources if resource.kind == kind]

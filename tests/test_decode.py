@@ -32,6 +32,7 @@ IDS = {
     "virtual_machines": vm_id("web"),
     "vaults": vault_id(),
     "storage_configs": f"{vault_id()}/backupstorageconfig/vaultstorageconfig",
+    "vault_configs": f"{vault_id()}/backupconfig/vaultconfig",
     "backup_policies": policy_id(),
     "protected_items": item_id("web"),
     "backup_jobs": f"{vault_id()}/backupJobs/1",
@@ -68,6 +69,8 @@ def good(column: Column) -> object:
             return [{"code": "PowerState/running"}]
         case "location":
             return "West Europe"
+        case "luns":
+            return [{"lun": 1, "name": "logs"}, {"lun": 0}]
     values = {
         "text": column.words[1] if len(column.words) > 1 else "text",
         "id": vm_id("other"),
@@ -150,6 +153,7 @@ WRONG_PICKS: dict[str, list[object]] = {
     "agent-status": ["Ready", 5, {}, [5], [None], [[{}]]],
     "power-state": [5, True, {}, [5], [None]],
     "location": [5, True, [], {}],
+    "luns": [5, "text", {}, [5], [{}], [{"lun": "0"}], [{"lun": True}]],
 }
 CASES = [
     pytest.param(table, column, wrong, id=f"{table.name}-{column.name}-{json.dumps(wrong)[:24]}")

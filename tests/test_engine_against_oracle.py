@@ -142,7 +142,7 @@ def make_row(subject: Subject, number: int, chance: random.Random) -> Row:
     if resources.get("item") is None:
         # Policy and vault are those of the item.
         resources.update({relation: None for relation in ("policy", "vault") if subject == "vm"})
-    return Row(subject, _joined(subject, resources), item_here=here)
+    return Row(subject, _joined(subject, resources), item_here=here, vm_here=chance.choice((None, False)))
 
 
 def _resource(relation: str, number: int, chance: random.Random) -> Resource:
@@ -257,7 +257,7 @@ def _cell_types(relation: str) -> dict[str, str]:
         "policy": ("vault_n",),
     }
     types |= dict.fromkeys(links.get(relation, ()), "INTEGER")
-    return types | ({"here": "BOOLEAN"} if relation == "item" else {})
+    return types | ({"here": "BOOLEAN", "vm_here": "BOOLEAN"} if relation == "item" else {})
 
 
 def _cells(relation: str, row: Row) -> dict[str, Any]:
@@ -289,6 +289,7 @@ def _cells(relation: str, row: Row) -> dict[str, Any]:
         cells["vault_id"] = vault.id if vault is not None else resource.facts.get("vault_id")
     if relation == "item":
         cells["here"] = row.item_here
+        cells["vm_here"] = True if row.relations["vm"] is not None else row.vm_here
         if row.subject == "vm":
             vm = row.relations["vm"]
             assert vm is not None
@@ -570,7 +571,7 @@ def rule(name: str, subject: Subject, applies: Condition | None, require: Condit
         title="t",
         resource=subject,
         severity="low",
-        profiles=("baseline",),
+        profiles={"baseline": {}},
         rationale="r",
         references=(),
         controls={},

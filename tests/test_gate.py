@@ -107,7 +107,7 @@ def test_violations_go_before_what_cannot_be_concluded(*, strict: bool) -> None:
 
 
 def sound() -> EstateBuilder:
-    return estate().vm("web").item("web").whole()
+    return estate().vm("web").item("web").vault().policy().whole()
 
 
 def said(builder: EstateBuilder, **flags: Any) -> tuple[str, int]:

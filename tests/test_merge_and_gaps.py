@@ -35,6 +35,7 @@ from auditor.declared.config import NO_DOCUMENT, Intents
 from auditor.declared.intents import IntentMap
 from auditor.estate.database import Estate, open_estate
 from auditor.inventory.exports import read_exports
+from auditor.ruleset.load import bundled_files, load_rules
 from auditor.ruleset.model import BoundRule, exemptions_asked_for, tags_of
 
 PROTECTED, AGENT, REDUNDANCY, RUNS = (
@@ -49,6 +50,7 @@ TYPES = {
     "virtual_machines": "Microsoft.Compute/virtualMachines",
     "vaults": "Microsoft.RecoveryServices/vaults",
     "storage_configs": "Microsoft.RecoveryServices/vaults/backupstorageconfig",
+    "vault_configs": "Microsoft.RecoveryServices/vaults/backupconfig",
     "backup_policies": "Microsoft.RecoveryServices/vaults/backupPolicies",
     "protected_items": "Microsoft.RecoveryServices/vaults/backupFabrics/protectionContainers/protectedItems",
     "backup_jobs": "Microsoft.RecoveryServices/vaults/backupJobs",
@@ -616,12 +618,13 @@ def estates(draw: st.DrawFn) -> list[Json]:
             source = vm_id(name, subscription=subscription)
             view = draw(st.sampled_from(VIEWS))
             built.vm(name, id=source, timeCreated=draw(st.sampled_from(CREATED)), **view)
+            policy = draw(st.integers(0, 2))  # Azure protects a VM in one vault only, so protected twins do not differ
             for copy in range(draw(st.sampled_from([0, 1, 1, 2]))):
                 home = draw(st.sampled_from([subscription] * 5 + [A if subscription == B else B]))
                 own = {
                     "id": item_id(f"{name}-{copy}", vault=vaults[home]),
                     "sourceResourceId": source,
-                    "policyId": policy_id(f"p{draw(st.integers(0, 2))}", vaults[home]),
+                    "policyId": policy_id(f"p{policy}", vaults[home]),
                     "containerName": f"iaasvmcontainerv2;rg;{name}",
                     **draw(st.sampled_from(ITEM_STATES)),
                 }
@@ -657,9 +660,12 @@ def changes(before: Mapping[Any, str], after: Mapping[Any, str]) -> set[tuple[st
     return {(key[0], before[key], after[key]) for key in before.keys() & after.keys() if before[key] != after[key]}
 
 
-# Both rules judge what is not known to need no judging: a VM backed up without its agent, a vault of other workloads.
+# These judge what is not known to need no judging: a VM backed up without its agent, a vault without backups of VMs.
 JUDGED_UNLESS_KNOWN = {
-    (rule, "not-applicable", outcome) for rule in (AGENT, REDUNDANCY) for outcome in ("pass", "fail")
+    (rule.id, "not-applicable", outcome)
+    for rule in load_rules(bundled_files())
+    for outcome in ("pass", "fail")
+    if rule.id in (AGENT, "vm-allows-extensions") or rule.resource == "vault"
 }
 
 

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from building import estate
+from building import NOW, estate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -56,8 +56,9 @@ def test_an_audit_runs_from_the_wheel_in_an_empty_venv_elsewhere(wheel: Path, tm
         [python, "-c", "import auditor; print(auditor.__file__)"], check=True, capture_output=True, text=True
     )
     assert where.stdout.startswith(str(site))
-    (tmp_path / "e.json").write_text(json.dumps({"value": estate().vm("web").item("web").whole().resources}))
-    flags = ["--inventory", "e.json", "--primary-endpoint", "azure", "-o", "r.html", "-o", "r.json"]
+    sound = estate().vm("web").item("web").vault().policy().whole()
+    (tmp_path / "e.json").write_text(json.dumps({"value": sound.resources}))
+    flags = ["--inventory", "e.json", "--primary-endpoint", "azure", "--as-of", NOW, "-o", "r.html", "-o", "r.json"]
     command = [str(tmp_path / "venv" / "bin" / "auditor"), "audit", *flags]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr + result.stdout

@@ -92,7 +92,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
 
 
 def views_of(relation: str) -> list[str]:
-    return ["item", "vm_item"] if relation == "item" else [relation]
+    return ["item_told", "vm_item_told"] if relation == "item" else [relation]
 
 
 def types_of(connection: duckdb.DuckDBPyConnection, view: str) -> dict[str, str]:

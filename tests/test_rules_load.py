@@ -672,14 +672,14 @@ require: {field: vm.name, equals: a}
 """,
     )
     assert (rule.id, rule.title, rule.resource, rule.severity) == ("r", "Title", "vm", "low")
-    assert rule.profiles == ("hardened",)
+    assert list(rule.profiles) == ["hardened"]
     assert rule.controls == {"mcsb": ("BR-1",), "cis": ("11.2",)}
     assert (rule.message, rule.fix, rule.remedy) == ("two lines", "one\ntwo", "manual")
     assert (rule.overrides, rule.own, str(rule.place)) == (True, True, "r.yaml:1:1")
 
 
 def test_profiles_are_all_of_them_when_a_rule_names_none() -> None:
-    assert rule_of("require: {field: vm.name, equals: a}\n").profiles == ("baseline", "hardened")
+    assert rule_of("require: {field: vm.name, equals: a}\n").profiles == {"baseline": {}, "hardened": {}}
 
 
 def test_the_hash_of_a_rule_is_that_of_its_content_and_not_of_its_layout() -> None:
@@ -894,3 +894,42 @@ def test_all_faults_of_exclusions_are_told_at_once() -> None:
 def test_an_exclusion_has_no_parameters() -> None:
     (fault,) = exclusions_of("scope:\n  exclude:\n    - {reason: a, field: vm.name, equals: {parameter: p}}\n")
     assert fault.message == "unknown parameter p"
+
+
+BY_PROFILE = """\
+profiles:
+  baseline: {}
+  hardened: {«accept: %s}
+parameters: {accept: {type: list<string>, default: [ready, declared], description: d}}
+require: {field: vm.agent, in: {parameter: accept}}
+"""
+
+
+def test_a_parameter_may_have_another_default_in_a_profile() -> None:
+    rule = rule_of(BY_PROFILE.replace("«", "") % "[ready]")
+    assert rule.profiles == {"baseline": {}, "hardened": {"accept": ["ready"]}}
+    assert bind(rule, {}, None, "here").values == {"accept": ["ready", "declared"]}
+
+
+@pytest.mark.parametrize(
+    ("default", "message"),
+    [("[redy]", 'vm.agent is never "redy"'), ("ready", "accept is of type list<string>, and 'ready' is not")],
+)
+def test_a_default_of_a_profile_is_checked_like_any_other(default: str, message: str) -> None:
+    with pytest.raises(InputErrors) as refused:
+        rule_of(BY_PROFILE.replace("«", "") % default)
+    assert [fault.message for fault in refused.value.faults] == [message]
+
+
+@pytest.mark.parametrize(
+    ("profiles", "message"),
+    [
+        ("{baseline: {other: 1}}", "unknown parameter other"),
+        ("{baseline: null}", "a profile is a mapping of parameters to their defaults in it"),
+        ("{strict: {}}", "profiles is a list of baseline and hardened"),
+    ],
+)
+def test_a_mapping_of_profiles_names_profiles_and_parameters(profiles: str, message: str) -> None:
+    with pytest.raises(InputErrors) as refused:
+        rule_of(f"profiles: {profiles}\nrequire: {{field: vm.name, equals: a}}\n")
+    assert [fault.message for fault in refused.value.faults] == [message]

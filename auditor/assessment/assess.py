@@ -73,6 +73,7 @@ def assess(inventory: Inventory, folder: Path, question: Question) -> Assessment
         folder,
         question.intents,
         [tag for condition in conditions for tag in tags_of(condition)],
+        rpo=config.rpo,
         vaults_anywhere=config.vaults_in == "any",
         as_of=question.as_of,
         complete=question.complete,

@@ -194,8 +194,8 @@ class _CaseReader:
         return {fold(name): text for name, text in value.items() if isinstance(text, str)}
 
     def _value(self, field: Field, value: object, steps: Steps) -> object:
-        if value is None:
-            return None
+        if value is None or (value == "none" and field.absent == "none"):
+            return value
         fits = {
             "text": isinstance(value, str),
             "id": isinstance(value, str),
@@ -231,10 +231,13 @@ def _exempt_from(rule: Rule) -> list[Field]:
     return [exempt_from(name) for name in dict.fromkeys(asked)]
 
 
-def _bounds(value: object) -> tuple[float, float] | None:
-    given = value if isinstance(value, list) else [value, value]
-    ends = [end for end in given if isinstance(end, int | float) and not isinstance(end, bool)]
-    return (ends[0], ends[1]) if len(ends) == len(given) == 2 else None
+def _bounds(value: object) -> tuple[float, float | None] | None:
+    """Read a number, ``[LOW, HIGH]``, or ``[LOW, null]`` where there may be any number more."""
+    match value if isinstance(value, list) else [value, value]:
+        case [int() | float() as low, int() | float() | None as high]:
+            return None if bool in (type(low), type(high)) else (low, high)
+        case _:
+            return None
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) -> Estate:
@@ -251,6 +254,8 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
                 row |= _columns(field, (given or {}).get(field.column))
         if relation == "item":
             row["here"] = ("BOOLEAN", exists if stated else None)
+            row["vm_here"] = ("BOOLEAN", case.relations["vm"] is not None if "vm" in case.relations else None)
+            row["vm_reason"] = ("VARCHAR", None)
         name: str = relation
         if relation == "item" and subject == "vm":
             name = "vm_item"  # has a row for every VM, also for one without an item
@@ -263,6 +268,8 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
         columns = ", ".join(f'CAST(? AS {kind}) AS "{column}"' for column, (kind, _) in row.items())
         where = "" if exists else " WHERE FALSE"
         connection.execute(f"CREATE TABLE {name} AS SELECT {columns}{where}", [value for _, value in row.values()])
+        if relation == "item":
+            connection.execute(f"CREATE VIEW {name}_told AS SELECT * FROM {name}")
     unread = [relation for relation in SEES[subject] if relation not in case.relations and relation != subject]
     gaps = tuple(
         Gap(TABLE_OF[name], "", "not-exported", f"the case does not say whether there is a {name}", "")
@@ -331,7 +338,7 @@ def _columns(field: Field, value: Any) -> dict[str, tuple[str, Any]]:  # noqa: A
         columns[field.open] = ("BOOLEAN", False)
     if field.type == "bounded":
         low, high = value or (None, None)
-        kind = "BIGINT" if isinstance(low, int) and isinstance(high, int) else "DOUBLE"
+        kind = "DOUBLE" if float in (type(low), type(high)) else "BIGINT"
         return columns | {f"{field.column}_min": (kind, low), f"{field.column}_max": (kind, high)}
     if isinstance(value, str) and (field.words or field.column == "subscription_id"):
         value = next((word for word in field.words if fold(word) == fold(value)), fold(value))

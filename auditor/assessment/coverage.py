@@ -141,7 +141,7 @@ def _forgotten(estate: Estate) -> list[str]:
     """Name what looks as if an export had been forgotten."""
     notices = []
     ((members,),) = estate.query(
-        "SELECT count(*) FROM virtual_machines WHERE scale_set_id IS NOT NULL AND scale_set_id_n IS NULL",
+        "SELECT count(*) FROM virtual_machines WHERE scale_set_id_n < 0",
     )
     if members:
         notices.append(
@@ -170,8 +170,7 @@ def _tag_seen(estate: Estate, tag: TagRef) -> bool:
 
 def _dangling(estate: Estate) -> list[str]:
     ((vms, policies, vaults),) = estate.query(
-        "SELECT count(*) FILTER (vm_n IS NULL AND vm_id IS NOT NULL),"
-        " count(*) FILTER (policy_n IS NULL AND policy_id IS NOT NULL), count(*) FILTER (vault_n IS NULL) FROM item",
+        "SELECT count(*) FILTER (vm_n < 0), count(*) FILTER (policy_n < 0), count(*) FILTER (vault_n < 0) FROM item",
     )
     return [
         f"{_many(count, 'backup item')} of a {what} that is not in the inventory."

@@ -13,7 +13,7 @@ from auditor.assessment.model import Cell, Evidence, Finding, FindingExemption
 from auditor.assessment.sql import Context, Sql, compile_condition, tag_sql, threshold, value_sql
 from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate
-from auditor.estate.fields import FIELDS, FROM, SEES, TABLE_OF, Field
+from auditor.estate.fields import FIELDS, SEES, TABLE_OF, TOLD, Field
 from auditor.ruleset.model import (
     Age,
     AllOf,
@@ -65,7 +65,7 @@ def find_evidence(
     # The rows that are shown are joined once and kept whole; each rule then looks only at these.
     relations = ", ".join(SEES[subject])
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {FROM[subject]}"
+        f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {TOLD[subject]}"
         f" WHERE {subject}.n IN ({chosen})",
         values,
     )
@@ -192,7 +192,9 @@ class _View:
         else:
             low = high = self._column(value_sql(field))
         source = self._column(f'{relation}."{field.source or "source"}"')
-        reason = self._column(f'{relation}."{field.reason}"') if field.reason else -1
+        elsewhere = field.reason.partition(".")[0] in TABLE_OF
+        why = field.reason if elsewhere else f'{relation}."{field.reason}"'
+        reason = self._column(why) if field.reason else -1
         self.looked[left.name] = _Looked(left.name, left, low, high, source, reason, self._column(f"{relation}.key"))
 
     def _placeholders(self) -> list[str]:
@@ -312,10 +314,7 @@ def _exemption(exemption: Exemption) -> FindingExemption:
 def _shown_sql(field: Field) -> str:
     if field.type == "bounded":
         low, high = (f'{field.relation}."{field.column}_{end}"' for end in ("min", "max"))
-        return (
-            f"CASE WHEN {low} = {high} THEN CAST({low} AS VARCHAR) WHEN {low} IS NOT NULL"
-            f" THEN CAST({low} AS VARCHAR) || ' to ' || coalesce(CAST({high} AS VARCHAR), 'more') END"
-        )
+        return f"[{low}, {high}]"
     if field.type == "relation":
         return f"({field.name}.n IS NOT NULL)"
     return value_sql(field)
@@ -326,14 +325,17 @@ def _cell(looked: _Looked, cells: Sequence[Any]) -> Cell:
     if isinstance(looked.left, FieldRef):
         kind = looked.left.field.type
         if kind == "bounded":
-            if low is None:
-                return None
-            return int(low) if low == high else f"{low} to {high if high is not None else 'more'}"
+            return None if low is None else _rounded(low) if low == high else show_bounds(low, high)
         if kind == "time" and low is not None:
             return show_time(low)
-    if isinstance(low, float) and low.is_integer():
-        return int(low)
-    return low  # type: ignore[no-any-return]  # what DuckDB gives for the declared types
+    return _rounded(low)  # type: ignore[no-any-return]  # what DuckDB gives for the declared types
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401 -- what DuckDB gives for the declared types
+    """Return a number as it is shown; ages are known to the microsecond, which nobody wants to read."""
+    if not isinstance(value, float) or value.is_integer():
+        return int(value) if isinstance(value, float) else value
+    return round(value, 3)
 
 
 def _between(looked: _Looked, cells: Sequence[Any]) -> bool:
@@ -344,7 +346,12 @@ def show_field(field: Field, value: object) -> str:
     """Write a field's value as messages do."""
     if field.type == "time" and isinstance(value, int):
         return show_time(value)
-    return show(value)
+    return show_bounds(*value) if field.type == "bounded" and isinstance(value, list) else show(value)
+
+
+def show_bounds(low: float | None, high: float | None) -> str:
+    """Write a number known within bounds: ``5``, ``5 to 6``, ``2 to more``, ``(not known)``."""
+    return show(low) if low is None or low == high else f"{show(low)} to {show(high) if high is not None else 'more'}"
 
 
 def show(value: object) -> str:
@@ -354,8 +361,8 @@ def show(value: object) -> str:
             return "(not known)"
         case bool():
             return str(value).lower()
-        case float() if value.is_integer():
-            return str(int(value))
+        case float():
+            return str(_rounded(value))
         case list():
             return ", ".join(show(item) for item in value)
         case _:
@@ -393,7 +400,7 @@ def _right_words(leaf: Compare) -> str:
 def _right(right: Right) -> str:
     match right:
         case Constant(value):
-            return show(value) if value is not None else "(not set)"
+            return show(value) if value not in (None, []) else "(not set)"
         case FieldRef(name):
             return name
         case Age(Constant(amount), unit):

@@ -141,7 +141,7 @@ def _exists(left: object, context: Context) -> Sql:
         return Sql(f"CASE WHEN {here} THEN TRUE WHEN {left.relation}.tags_read THEN FALSE END")
     if not isinstance(left, FieldRef):
         assert isinstance(left, Constant)
-        return Sql("TRUE" if left.value is not None else "FALSE")
+        return Sql("FALSE" if left.value in (None, []) else "TRUE")
     field = left.field
     if field.type != "relation":
         return Sql(f"CASE WHEN {value_sql(field)} IS NOT NULL THEN TRUE WHEN {_absent(field)} THEN FALSE END")
@@ -153,6 +153,8 @@ def _relation_exists(relation: str, context: Context) -> str:
         return "TRUE"
     if relation == "item":
         return "item.here"
+    if relation == "vm":
+        return "item.vm_here"
     if relation == "scale_set":
         none = "vm.scale_set_id IS NULL AND NOT is_bad(vm.bad, 'scale_set_id')"
         gone = " WHEN vm.scale_set_id IS NOT NULL THEN FALSE" if TABLE_OF[relation] in context.whole else ""
@@ -163,7 +165,7 @@ def _relation_exists(relation: str, context: Context) -> str:
     if context.subject in ("vm", "item") and relation == "policy":
         missing.append("WHEN item.here AND item.policy_id IS NULL AND NOT is_bad(item.bad, 'policy_id') THEN FALSE")
     if TABLE_OF[relation] in context.whole:
-        via = {"policy": "item.policy_id", "vault": "item.vault_id", "vm": "item.vm_id"}.get(relation)
+        via = {"policy": "item.policy_id", "vault": "item.vault_id"}.get(relation)
         condition = f"{via} IS NOT NULL" if via and context.subject in ("vm", "item") else "TRUE"
         missing.append(f"WHEN {condition} THEN FALSE")
     return f"CASE {' '.join(missing)} END"

@@ -80,13 +80,13 @@ def _find(assessment: "Assessment", resource: str) -> tuple[str, str]:
 
 
 def _print_facts(console: "Console", assessment: "Assessment", subject: str, key: str) -> None:
-    from auditor.assessment.evidence import show_field
-    from auditor.estate.fields import FIELDS, FROM, SEES, SUBJECTS
+    from auditor.assessment.evidence import show_bounds, show_field
+    from auditor.estate.fields import FIELDS, SEES, SUBJECTS, TOLD
 
     kind = next(name for name in SUBJECTS if name == subject)
     for relation in SEES[kind]:
         cursor = assessment.estate.connection.execute(
-            f"SELECT {relation}.* FROM {FROM[kind]} WHERE {kind}.key = ?",
+            f"SELECT {relation}.* FROM {TOLD[kind]} WHERE {kind}.key = ?",
             [key],
         )
         names = [column[0] for column in cursor.description or ()]
@@ -98,8 +98,7 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
             if field.relation != relation or field.type == "relation":
                 continue
             if field.type == "bounded":
-                low, high = cells.get(f"{field.column}_min"), cells.get(f"{field.column}_max")
-                text = "(not known)" if low is None else str(low) if low == high else f"{low} to {high}"
+                text = show_bounds(cells.get(f"{field.column}_min"), cells.get(f"{field.column}_max"))
             else:
                 value = cells.get(field.column)
                 if (field.note and not value) or (value is None and field.absent == "none"):

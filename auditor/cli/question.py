@@ -153,7 +153,7 @@ def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: 
     given = _parameters(flags, known)
     bound = []
     for rule in _selected(rules, config, known):
-        values = dict(config.parameters.get(rule.id, {}))
+        values = {**rule.profiles.get(config.profile, {}), **config.parameters.get(rule.id, {})}
         where = str(document.place(("parameters", rule.id)))
         checked = bind(rule, values, config.severities.get(rule.id), where)
         over = given.get(rule.id, {})

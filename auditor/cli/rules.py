@@ -72,6 +72,9 @@ def show_rule(
         lines.append(
             f"  {parameter.name} ({parameter.type}) = {json.dumps(parameter.default)}  {parameter.description}"
         )
+        for profile, values in rule.profiles.items():
+            if parameter.name in values:
+                lines.append(f"    in the profile {profile}: {json.dumps(values[parameter.name])}")
     lines += ["", *(f"{name}: {', '.join(ids)}" for name, ids in rule.controls.items())]
     lines += [*rule.references, "", f"from {rule.place}", ""]
     for name, condition in (("applies", bound.applies), ("require", bound.require)):

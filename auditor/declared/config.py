@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 
 from auditor.errors import Fault, InputErrors
+from auditor.text import fold
 from auditor.yaml_source import Document, Steps, did_you_mean, parse_yaml, read_bytes
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low"]
@@ -19,6 +20,7 @@ TableName: TypeAlias = Literal[
     "virtual_machines",
     "vaults",
     "storage_configs",
+    "vault_configs",
     "backup_policies",
     "protected_items",
     "backup_jobs",
@@ -68,6 +70,16 @@ class Scope(_Strict, frozen=True):
         list[dict[str, Any]],
         msgspec.Meta(description="Conditions, each with a reason; a resource that meets one is not judged."),
     ] = msgspec.field(default_factory=list)
+
+
+class Rpo(_Strict, frozen=True):
+    """Recovery point objectives by tag: how old the newest recovery point of a VM may be."""
+
+    tag: Annotated[str, msgspec.Meta(min_length=1, description="The tag of VMs that names their objective.")]
+    hours: Annotated[
+        dict[str, Annotated[float, msgspec.Meta(gt=0)]],
+        msgspec.Meta(min_length=1, description="Hours by value of the tag; letter case does not count."),
+    ]
 
 
 class Exports(_Strict, frozen=True):
@@ -121,6 +133,10 @@ class Config(_Strict, frozen=True):
         dict[str, Severity],
         msgspec.Meta(description="Severities that differ from the rules' own: RULE: SEVERITY."),
     ] = msgspec.field(default_factory=dict)
+    rpo: Annotated[
+        Rpo | None,
+        msgspec.Meta(description="How old the newest recovery point of a VM may be, by its tag."),
+    ] = None
     scope: Annotated[Scope, msgspec.Meta(description="Which resources are not judged.")] = Scope()
     exports: Annotated[Exports, msgspec.Meta(description="What is known about the exports.")] = Exports()
     exemptions: Annotated[
@@ -156,7 +172,13 @@ def load_config(path: Path) -> tuple[Config, Document, str]:
     """
     data = read_bytes(path, str(path))
     document = parse_yaml(data, str(path))
-    return convert_document(document, Config), document, hashlib.sha256(data).hexdigest()
+    config = convert_document(document, Config)
+    values = list(config.rpo.hours) if config.rpo is not None else []
+    twice = [value for number, value in enumerate(values) if fold(value) in map(fold, values[:number])]
+    if twice:
+        hint = "Letter case does not count in values of tags. Keep one."
+        raise InputErrors([document.fault(("rpo", "hours", value), f"{value} stands twice", hint) for value in twice])
+    return config, document, hashlib.sha256(data).hexdigest()
 
 
 def convert_document(document: Document, shape: type[T]) -> T:
@@ -205,6 +227,7 @@ def _first_unlike(document: Document, steps: Steps) -> Steps:
     shapes: dict[Steps, Any] = {
         ("intents", "scopes"): Intent,
         ("severities",): Severity,
+        ("rpo", "hours"): Annotated[float, msgspec.Meta(gt=0)],
         ("parameters",): dict[str, ParameterValue],
     }
     shape = shapes.get(steps, ParameterValue if steps[:1] == ("parameters",) and isinstance(value, dict) else str)
@@ -220,6 +243,7 @@ _SHAPES: dict[Steps, type[msgspec.Struct]] = {
     (): Config,
     ("intents",): Intents,
     ("scope",): Scope,
+    ("rpo",): Rpo,
     ("exports",): Exports,
     ("exemptions",): ExemptionsFile,
 }

@@ -2,23 +2,26 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 
+from auditor.declared.config import Rpo
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import TAG, IntentMap, VaultFacts
+from auditor.estate.disks import read_disks
 from auditor.estate.exempt import exempt_from_sql, load_exemptions, tags_of_scopes
 from auditor.estate.fields import TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
+from auditor.estate.retention import read_retention
 from auditor.estate.schedule import Runs, read_schedule
 from auditor.inventory.facts import load_facts
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
-from auditor.text import fold
+from auditor.text import fold, visible
 
 # What the database may hold in memory; the rest of a large estate waits on disk.
 MEMORY = "700MB"
@@ -68,6 +71,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     intents: IntentMap,
     tags: Iterable[TagName],
     *,
+    rpo: Rpo | None = None,
     vaults_anywhere: bool = False,
     as_of: int | None = None,
     complete: frozenset[str] = frozenset(),
@@ -81,6 +85,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         folder: where the inventory's files are; a few small ones are added.
         intents: what the vaults are declared to be for.
         tags: the tags that rules look at; others are not loaded.
+        rpo: recovery point objectives by tag.
         vaults_anywhere: a VM's vault may be in any subscription.
         as_of: the time to judge at; the inventory's own when ``None``.
         complete: tables that the caller declared to be whole.
@@ -91,19 +96,29 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     connection = connect(folder)
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory)]
-    problems += loader.tags({*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)})
+    wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}
+    problems += loader.tags(wanted | ({TagName("vm", fold(rpo.tag))} if rpo is not None else set()))
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
     loader.schedules()
+    loader.retentions()
+    loader.disks()
     loader.intents(intents)
+    loader.objectives(rpo)
     load_exemptions(connection, exemptions, now, exempt_from)
+    connection.execute(f"CREATE MACRO now_us() AS CAST({'NULL' if now is None else now} AS BIGINT)")
     connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
-    subjects = (Path(__file__).parent / "subjects.sql").read_text(encoding="utf-8")
-    connection.execute(subjects.replace("-- {vm.exempt_from}", exempt_from_sql(exempt_from)))
+    folder_of_sql = Path(__file__).parent
+    connection.execute((folder_of_sql / "items.sql").read_text(encoding="utf-8"))
     gaps = sorted({*inventory.gaps, *_unattributed(connection)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
     loader.rows("unread_rows", types, _unread(gaps, reach_all=reach_all))
     connection.execute("INSERT INTO unread SELECT * FROM unread_rows")
+    connection.execute(
+        (folder_of_sql / "subjects.sql")
+        .read_text(encoding="utf-8")
+        .replace("-- {vm.exempt_from}", exempt_from_sql(exempt_from))
+    )
     # Nothing after this needs other files or the network; rules are other people's.
     folders = [str(folder), *(str(snapshot.folder) for snapshot in inventory.snapshots)]
     connection.execute("SET allowed_directories = ?", [folders])
@@ -190,6 +205,8 @@ class _Loader:
             "quietest_high": "INTEGER",
             "busiest_low": "INTEGER",
             "busiest_high": "INTEGER",
+            "gap_low": "DOUBLE",
+            "gap_high": "DOUBLE",
             "words": "VARCHAR",
             "note": "VARCHAR",
             "reason": "VARCHAR",
@@ -198,6 +215,54 @@ class _Loader:
             "SELECT DISTINCT schedule_policy FROM backup_policies WHERE schedule_policy IS NOT NULL ORDER BY 1",
         ).fetchall()
         self.rows("schedules", types, (_schedule_row(text) for (text,) in distinct))
+
+    def retentions(self) -> None:
+        """Work out each distinct retention once."""
+        types = dict.fromkeys(("retention_policy", "note", "reason"), "VARCHAR")
+        types |= dict.fromkeys(("days", "months", "years"), "DOUBLE")
+        distinct = self.connection.execute(
+            "SELECT DISTINCT retention_policy FROM backup_policies WHERE retention_policy IS NOT NULL ORDER BY 1",
+        ).fetchall()
+        read = ((text, read_retention(text)) for (text,) in distinct)
+        self.rows("retentions", types, ({"retention_policy": text, **asdict(retention)} for text, retention in read))
+
+    def disks(self) -> None:
+        """Work out once which disks each distinct list leaves out of each distinct set of disks."""
+        types = dict.fromkeys(("disk_exclusion", "data_disk_luns", "note", "reason"), "VARCHAR") | {
+            "excluded": "BOOLEAN"
+        }
+        distinct = self.connection.execute(
+            "SELECT DISTINCT i.disk_exclusion, v.data_disk_luns FROM protected_items i"
+            " LEFT JOIN virtual_machines v ON v.n = i.vm_id_n WHERE i.disk_exclusion IS NOT NULL ORDER BY ALL",
+        ).fetchall()
+        read = ((exclusion, luns, read_disks(exclusion, luns)) for exclusion, luns in distinct)
+        rows = ({"disk_exclusion": text, "data_disk_luns": luns, **asdict(disks)} for text, luns, disks in read)
+        self.rows("disk_exclusions", types, rows)
+
+    def objectives(self, rpo: Rpo | None) -> None:
+        """Read the recovery point objectives that VMs name in a tag; a value nobody declared is not known."""
+        self.connection.execute(
+            "CREATE TABLE objectives (n INTEGER, hours DOUBLE, source VARCHAR, reason VARCHAR)",
+        )
+        if rpo is None:
+            return
+        tag = TagName("vm", fold(rpo.tag))
+        hours = {fold(value.strip()): amount for value, amount in rpo.hours.items()}
+        named = self.connection.execute(
+            f"SELECT DISTINCT {tag.column}_key FROM vm_tags WHERE {tag.column}_key IS NOT NULL ORDER BY 1",
+        ).fetchall()
+        reason = f'its tag {rpo.tag} says "{{}}", for which rpo.hours has no hours'
+        rows = (
+            {"value": value, "hours": hours.get(value.strip()), "reason": reason.format(visible(value))}
+            for (value,) in named
+        )
+        self.rows("objective_words", {"value": "VARCHAR", "hours": "DOUBLE", "reason": "VARCHAR"}, rows)
+        self.connection.execute(
+            "INSERT INTO objectives SELECT v.n, w.hours, ?, CASE WHEN w.hours IS NULL THEN coalesce(w.reason, ?) END"
+            f" FROM virtual_machines v LEFT JOIN vm_tags t ON t.n = v.n"
+            f" LEFT JOIN objective_words w ON w.value = t.{tag.column}_key WHERE t.{tag.column}_here OR NOT v.tags_read",
+            [f"tag {rpo.tag}", f"its tag {rpo.tag} could not be read"],
+        )
 
     def intents(self, intents: IntentMap) -> None:
         """Find out what each vault is for."""
@@ -234,6 +299,8 @@ def _schedule_row(text: str) -> dict[str, Any]:
         "quietest_high": _bound(quietest, "high"),
         "busiest_low": _bound(busiest, "low"),
         "busiest_high": _bound(busiest, "high"),
+        "gap_low": schedule.gap.low if schedule.gap is not None else None,
+        "gap_high": schedule.gap.high if schedule.gap is not None else None,
         "words": schedule.words,
         "note": schedule.note,
         "reason": schedule.reason or None,

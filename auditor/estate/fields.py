@@ -35,6 +35,12 @@ FROM: dict[Subject, str] = {
     "policy": "policy LEFT JOIN vault ON vault.n = policy.vault_n",
     "vault": "vault",
 }
+# The same with the columns that say it in words: what evidence and messages need.
+TOLD: dict[Subject, str] = {
+    **FROM,
+    "vm": FROM["vm"].replace("vm_item AS item", "vm_item_told AS item"),
+    "item": "item_told AS item" + FROM["item"].removeprefix("item"),
+}
 TABLE_OF: dict[str, str] = {table.relation: table.name for table in TABLES if table.relation}
 KIND_NAMES: dict[Subject, tuple[str, str]] = {
     "vm": ("VM", "VMs"),
@@ -67,7 +73,7 @@ class Field:
         words: its whole vocabulary, when it is closed.
         absent: what the absence of the value means; ``none`` makes ``exists`` meaningful.
         if_null: why it is not known, when nothing better can be said.
-        reason: a column of the same view that says why, or empty.
+        reason: a column of the same view that says why (``RELATION.COLUMN`` for one of another view), or empty.
         source: a column of the same view that says where the value came from, or empty for the row's own.
         facts: columns of its table that it rests on, whose problems explain it.
         tables: tables whose gaps can make it unknown.
@@ -171,6 +177,14 @@ _DERIVED = (
     _note("vm.origin_note", "The origin in words"),
     _note("vm.moved_note", "A hint at the backup item of a VM of the same name that is not in the inventory"),
     Field(
+        "vm.rpo_hours",
+        "number",
+        "Hours that the VM's newest recovery point may be old, by the tag that `rpo` in auditor.yaml names",
+        absent="none",
+        reason="rpo_reason",
+        source="rpo_source",
+    ),
+    Field(
         "item.state",
         "text",
         "State of the VM's live backup item, out of both of Azure's vocabularies; `none` when the VM has no item",
@@ -195,6 +209,69 @@ _DERIVED = (
         "The item is known to be backed up by a policy that takes crash-consistent backups only, which need no agent",
     ),
     Field(
+        "item.ever_backed_up",
+        "boolean",
+        "The item has, or had, a recovery point",
+        facts=("last_recovery_point",),
+    ),
+    Field(
+        "item.recovery_point_age_hours",
+        "number",
+        "Hours since the newest recovery point; not known where it is later than what counts as now",
+        reason="age_reason",
+        facts=("last_recovery_point",),
+    ),
+    Field(
+        "item.hours_overdue",
+        "bounded",
+        "Age of the newest recovery point less the longest gap that the policy plans; negative while none is due",
+        reason="overdue_reason",
+        facts=("last_recovery_point", "policy_id"),
+        tables=("protected_items", "backup_policies"),
+    ),
+    _note("item.age_note", "How old the newest recovery point is, and how old it may become"),
+    Field(
+        "item.last_backup_outcome",
+        "text",
+        "How the last finished backup ended: the item's own word, else its newest finished job",
+        words=("Completed", "CompletedWithWarnings", "Failed", "Cancelled"),
+        reason="last_backup_reason",
+        facts=("last_backup_status",),
+        tables=("protected_items", "backup_jobs"),
+    ),
+    Field(
+        "item.finished_backup_jobs",
+        "bounded",
+        "Backup jobs of the last 14 days that completed or failed; cancelled and running ones are not counted",
+        reason="jobs_reason",
+        tables=("protected_items", "backup_jobs"),
+    ),
+    Field(
+        "item.job_success_ratio",
+        "number",
+        "Share of those jobs that completed, with warnings or without",
+        reason="jobs_reason",
+        tables=("protected_items", "backup_jobs"),
+    ),
+    _note("item.jobs_note", "How many of the jobs succeeded"),
+    Field(
+        "item.live_items",
+        "bounded",
+        "Backup items of the same VM, in whatever vault, that are not soft-deleted",
+        reason="live_items_reason",
+        facts=("vm_id",),
+        tables=_ITEMS,
+    ),
+    _note("item.twins_note", "Vault and state of each item, where the VM has several"),
+    Field(
+        "item.excludes_disks",
+        "boolean",
+        "A disk of the VM is left out of the backup",
+        reason="disks_reason",
+        facts=("disk_exclusion", "extended_read"),
+    ),
+    _note("item.disks_note", "The LUNs of the disks that are left out"),
+    Field(
         "policy.in_use",
         "boolean",
         "A live VM item references the policy, or Azure counts protected items",
@@ -216,6 +293,36 @@ _DERIVED = (
         reason="schedule_reason",
         facts=("schedule_policy", "management_type"),
     ),
+    Field(
+        "policy.longest_gap_hours",
+        "bounded",
+        "Hours between the two backups that lie furthest apart in the schedule",
+        reason="longest_gap_reason",
+        facts=("schedule_policy", "management_type"),
+    ),
+    Field(
+        "policy.daily_retention_days",
+        "number",
+        "Days that daily recovery points are kept (7, 30 and 365 to a week, month and year); of a weekly policy, its "
+        "weekly ones",
+        reason="retention_reason",
+        facts=("retention_policy", "management_type"),
+    ),
+    Field(
+        "policy.monthly_retention_months",
+        "number",
+        "Months that monthly recovery points are kept; 0 when the policy keeps none",
+        reason="retention_reason",
+        facts=("retention_policy", "management_type"),
+    ),
+    Field(
+        "policy.yearly_retention_years",
+        "number",
+        "Years that yearly recovery points are kept; 0 when the policy keeps none",
+        reason="retention_reason",
+        facts=("retention_policy", "management_type"),
+    ),
+    _note("policy.retention_note", "What is worth knowing about the retention"),
     _note("policy.schedule", "The schedule in words"),
     _note("policy.schedule_note", "What is worth knowing about the schedule"),
     Field(
@@ -253,13 +360,38 @@ _DERIVED = (
         "boolean",
         "The vault is known to hold items, none of them a VM's; an empty vault is not",
     ),
+    Field(
+        "vault.holds_no_vm_backup",
+        "boolean",
+        "The vault is known to hold no backup item of a VM",
+    ),
+    Field(
+        "vault.soft_delete",
+        "text",
+        "Soft delete of backups: the vault's own answer, else its vault config (`backupconfig`)",
+        words=("Enabled", "Disabled", "AlwaysOn"),
+        reason="soft_delete_reason",
+        source="soft_delete_source",
+        facts=("declared_soft_delete",),
+        tables=("vaults",),
+    ),
+    Field(
+        "vault.soft_delete_days",
+        "number",
+        "Days that deleted backups are kept: the vault's own answer, else its vault config",
+        reason="soft_delete_days_reason",
+        source="soft_delete_days_source",
+        facts=("declared_soft_delete_days",),
+        tables=("vaults",),
+    ),
+    _note("vault.immutability_note", "What the state of immutability means"),
     *(
         Field(
             relation,
             "relation",
             f"Whether there is such a {words}",
             if_null="not all of them were read",
-            reason="state_reason" if relation == "item" else "",
+            reason={"item": "state_reason", "vm": "item.vm_reason"}.get(relation, ""),
             tables=(TABLE_OF[relation],),
         )
         for relation, words in (
@@ -278,8 +410,15 @@ _HIDDEN = {
     "vm.storage_read",
     "vm.agent_reported",
     "vm.instance_view_read",
+    "vm.data_disk_luns",
+    "vault.declared_soft_delete",
+    "vault.declared_soft_delete_days",
     "policy.schedule_policy",
+    "policy.retention_policy",
     "item.arm_type",
+    "item.extended_read",
+    "item.disk_exclusion",
+    "item.datasource_deleted",
     "subscription.management_groups",
 }
 
@@ -293,6 +432,7 @@ def _common(relation: str) -> list[Field]:
             fields.append(
                 Field(f"{relation}.resource_group_name", "text", "Name of its resource group", if_null=unnamed)
             )
+            fields.append(Field(f"{relation}.resource_group_id", "id", "Id of its resource group", if_null=unnamed))
     return fields
 
 

@@ -1,4 +1,4 @@
-"""How often a backup policy runs: Azure's schedule JSON -> runs on the quietest and the busiest day, within bounds.
+"""How often a backup policy runs: Azure's schedule JSON -> runs a day and the longest gap between two, within bounds.
 
 Shapes: https://learn.microsoft.com/rest/api/backup/protection-policies/create-or-update (``SimpleSchedulePolicy`` is
 the standard policy, ``SimpleSchedulePolicyV2`` the enhanced one).
@@ -27,6 +27,14 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """The longest time between two planned starts, in hours: at least ``low``, at most ``high``."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """What a schedule comes to.
 
@@ -36,6 +44,7 @@ class Schedule:
         words: the schedule as a person would say it.
         note: what is worth knowing about it; may be empty.
         reason: why the runs are not known; empty when they are.
+        gap: the longest time between two runs; ``None`` when it is not known or the policy never runs.
     """
 
     quietest: Runs | None
@@ -43,6 +52,7 @@ class Schedule:
     words: str
     note: str = ""
     reason: str = ""
+    gap: Gap | None = None
 
 
 class _NotKnown(Exception):
@@ -103,7 +113,7 @@ def _daily(times: list[str]) -> Schedule:
     runs = Runs(len(times), len(times))
     if not times:
         return Schedule(runs, runs, "daily at no time", "The policy names no time, so it never runs.")
-    return Schedule(runs, runs, f"daily at {_and(times)}")
+    return Schedule(runs, runs, f"daily at {_and(times)}", gap=_longest_gap([0], times, DAY))
 
 
 def _weekly(days: list[str], times: list[str], every: object) -> Schedule:
@@ -121,7 +131,17 @@ def _weekly(days: list[str], times: list[str], every: object) -> Schedule:
         )
     note = "" if quietest.low else "A weekly policy takes no backup on the other days of the week."
     words = f"{week} on {_and([day.capitalize() for day in days])} at {_and(times)}"
-    return Schedule(quietest, busiest, words, note)
+    # Runs of every n-th week are followed by n - 1 weeks without any.
+    gap = _longest_gap([_WEEKDAYS.index(day) for day in days], times, weeks * len(_WEEKDAYS) * DAY)
+    return Schedule(quietest, busiest, words, note, gap=gap)
+
+
+def _longest_gap(days: list[int], times: list[str], period: int) -> Gap:
+    """Return the longest time between runs at clock times on days of a plan that repeats after ``period`` hours."""
+    starts = sorted(day * DAY + int(time[:2]) + int(time[3:]) / 60 for day in days for time in times)
+    following = [*starts[1:], starts[0] + period]
+    longest = max(after - before for before, after in zip(starts, following, strict=True))
+    return Gap(longest, longest)
 
 
 def _hourly(hourly: dict[str, Any]) -> Schedule:
@@ -140,7 +160,9 @@ def _hourly(hourly: dict[str, Any]) -> Schedule:
             f"Azure does not document whether a run that falls exactly on the end of the window ({window} h) starts, "
             f"so it is {runs.low} or {runs.high} a day."
         )
-    return Schedule(runs, runs, words, note)
+    # The longest gap is the one over night: from the last run of a day to the first of the next.
+    gap = Gap(DAY - (runs.high - 1) * interval, DAY - (runs.low - 1) * interval)
+    return Schedule(runs, runs, words, note, gap=gap)
 
 
 def runs_in_window(interval: int, window: int) -> Runs:

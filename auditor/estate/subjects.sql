@@ -1,107 +1,81 @@
 -- The subjects that rules judge: one view each, whose columns are the fields that rules name.
 --
--- In: the tables of facts (virtual_machines, vaults, ...), and what was said about them: schedules, intents, vm_exemptions, unread
--- (relation, subscription or '*', cause), *_tags. A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread
--- 'protected_items' the policies and vaults of the subscription. A row that is not there, and a value that is not known, are NULL.
--- NULL is carried, never guessed away: only existence, counts and what "known to be" means are decided here.
--- Joins go by number (n, and links such as policy_id_n). What many views ask for is worked out once, in narrow tables.
+-- In: the tables of facts (virtual_machines, vaults, ...) and what items.sql makes of them; what was said about them
+-- (intents, objectives, exemptions); schedules, retentions and disk_exclusions, worked out once for each text; *_tags; the
+-- macro now_us(); and unread (relation, subscription or '*', cause). A VM may have its item elsewhere: unread 'vm_items'
+-- reaches VMs, unread 'protected_items' the policies and vaults of the subscription.
+--
+-- A row that is not there, and a value that is not known, are NULL. NULL is carried, never guessed away: only existence,
+-- counts and what "known to be" means are decided here. Joins go by number (n, and links such as policy_id_n, which are
+-- negative where what they name is not in the inventory). What rules compare stands in ``item`` and ``vm_item``; the words
+-- for it, which only few rows need, in ``item_told`` and ``vm_item_told``.
 
-CREATE MACRO is_bad(columns, name) AS coalesce(list_contains(columns, name), FALSE);
-
--- 0001-01-01 in microseconds: older than any age.
-CREATE MACRO never() AS -62135596800000000;
-
--- Every backup item. Azure has two vocabularies for its state; a soft-delete wins, and where they disagree nobody knows.
-CREATE VIEW items AS
-SELECT i.* EXCLUDE (kind, rest_state, graph_state),
-       i.kind,
-       coalesce(i.container_name_key, CASE WHEN i.name_key LIKE 'vm;%' THEN substring(i.name_key, 4) END) AS container_key,
-       CASE WHEN i.kind IS NULL THEN NULL
-            WHEN i.soft_deleted OR i.graph_state = 'soft-deleted' THEN 'soft-deleted'
-            WHEN i.soft_deleted IS NULL OR is_bad(i.bad, 'protection_state') OR is_bad(i.bad, 'current_protection_state')
-                 THEN NULL
-            WHEN i.protection_state IS NULL THEN i.graph_state
-            WHEN i.current_protection_state IS NULL THEN i.rest_state
-            WHEN i.rest_state = i.graph_state THEN i.rest_state
-       END AS state,
-       CASE WHEN i.kind IS NULL THEN 'the item does not say what kind of backup it is (backupManagementType)'
-            WHEN i.rest_state <> i.graph_state
-                 THEN 'protectionState says ' || i.protection_state || ' and currentProtectionState says '
-                      || i.current_protection_state
-            ELSE 'the item does not say its state (protectionState)'
-       END AS state_reason
-FROM (
-  SELECT p.*,
-         CASE WHEN is_bad(p.bad, 'management_type') OR (p.management_type = 'AzureIaasVM'
-                   AND p.item_type_key LIKE 'azurevmworkload%') THEN NULL
-              WHEN p.management_type = 'AzureIaasVM' THEN 'vm'
-              WHEN p.management_type IS NOT NULL OR p.arm_type_key LIKE '%/replicationprotecteditems' THEN 'other'
-              WHEN p.item_type_key IN ('microsoft.compute/virtualmachines', 'microsoft.classiccompute/virtualmachines',
-                                      'azureiaasvmprotecteditem') THEN 'vm'
-              WHEN p.item_type IS NOT NULL THEN 'other'
-         END AS kind,
-         CASE p.protection_state
-              WHEN 'Protected' THEN 'protected'
-              WHEN 'IRPending' THEN 'initial-backup-pending'
-              WHEN 'ProtectionStopped' THEN 'stopped'
-              WHEN 'BackupsSuspended' THEN 'suspended'
-              WHEN 'ProtectionPaused' THEN 'paused'
-              WHEN 'ProtectionError' THEN 'error'
-         END AS rest_state,
-         CASE p.current_protection_state
-              WHEN 'ProtectionConfigured' THEN 'protected'
-              WHEN 'Protected' THEN 'protected'
-              WHEN 'IRPending' THEN 'initial-backup-pending'
-              WHEN 'ConfiguringProtection' THEN 'configuring'
-              WHEN 'ConfiguringProtectionFailed' THEN 'error'
-              WHEN 'ProtectionError' THEN 'error'
-              WHEN 'ProtectionStopped' THEN 'stopped'
-              WHEN 'ProtectionPaused' THEN 'paused'
-              WHEN 'BackupsSuspended' THEN 'suspended'
-              WHEN 'SoftDeleted' THEN 'soft-deleted'
-         END AS graph_state
-  FROM protected_items p
-) i;
-
--- What the views below count and compare of an item.
-CREATE TABLE item_states AS
-SELECT n, vm_id_n AS vm_n, policy_id_n AS policy_n, vault_id_n AS vault_n, coalesce(kind, 'vm') = 'vm' AS maybe_vm,
-       kind = 'other' AS other, state, last_recovery_point
-FROM items;
-
--- The one item of a VM that counts. An item whose state is not known goes before one that is known not to protect:
--- it might be the live one, and then the VM's protection is not known.
-CREATE TABLE live AS
-SELECT vm_n, n AS item_n, items
-FROM (
-  SELECT vm_n, n, count(*) OVER (PARTITION BY vm_n) AS items,
-         row_number() OVER (
-           PARTITION BY vm_n
-           ORDER BY CASE WHEN state = 'protected' THEN 0 WHEN state IS NULL THEN 1 WHEN state = 'soft-deleted' THEN 3 ELSE 2 END,
-                    last_recovery_point DESC NULLS LAST, n
-         ) AS place
-  FROM item_states
-  WHERE vm_n IS NOT NULL AND maybe_vm
-)
-WHERE place = 1;
+-- Items of VMs that are not in the inventory, by name: where a VM was moved or renamed, its old item is among them.
+CREATE TABLE left_behind AS
+SELECT friendly_name_key, count(*) AS items, min(vm_id) AS vm_id FROM items
+WHERE vm_id_n < 0 AND kind = 'vm' AND friendly_name IS NOT NULL
+GROUP BY friendly_name_key;
 
 -- When protection was configured: jobs name the container, some the VM.
 CREATE TABLE configured AS
 SELECT n, CASE WHEN count(started) = count(*) THEN max(started) END AS started
 FROM (
-  SELECT i.n, j.started FROM backup_jobs j JOIN items i ON i.vault_id_key = j.vault_id_key AND i.container_key = j.container_name_key
+  SELECT i.n, j.started FROM backup_jobs j JOIN item_states i ON i.container_n = j.container_n
   WHERE j.operation_key = 'configurebackup' AND coalesce(j.status_key, '') NOT IN ('failed', 'cancelled')
   UNION ALL
-  SELECT i.n, j.started FROM backup_jobs j JOIN items i ON i.vault_id_key = j.vault_id_key AND i.vm_id_key = j.vm_id_key
+  SELECT i.n, j.started FROM backup_jobs j JOIN item_states i ON i.vault_n = j.vault_id_n AND i.vm_n = j.vm_id_n
   WHERE j.operation_key = 'configurebackup' AND coalesce(j.status_key, '') NOT IN ('failed', 'cancelled')
 )
 GROUP BY n;
 
--- Items of VMs that are not in the inventory, by name: where a VM was moved or renamed, its old item is among them.
-CREATE TABLE left_behind AS
-SELECT friendly_name_key, count(*) AS items, min(vm_id) AS vm_id FROM items
-WHERE vm_id_n IS NULL AND vm_id IS NOT NULL AND kind = 'vm' AND friendly_name IS NOT NULL
-GROUP BY friendly_name_key;
+-- Backup jobs of VMs that ended, and those that do not say whether they are such (word is NULL).
+CREATE VIEW ended_jobs AS
+SELECT j.n, j.vault_id_n AS vault_n, j.vm_id_n AS vm_n, j.container_n, j.started,
+       CASE WHEN j.operation IS NULL OR j.started IS NULL THEN NULL
+            ELSE CASE j.status_key WHEN 'completed' THEN 'Completed'
+                                   WHEN 'completedwithwarnings' THEN 'CompletedWithWarnings'
+                                   WHEN 'failed' THEN 'Failed'
+                                   WHEN 'cancelled' THEN 'Cancelled' END
+       END AS word,
+       now_us() IS NULL OR j.started BETWEEN now_us() - 14 * 86400000000 AND now_us() AS recent
+FROM backup_jobs j
+WHERE coalesce(j.management_type, 'AzureIaasVM') = 'AzureIaasVM' AND coalesce(j.operation_key, 'backup') = 'backup'
+      AND coalesce(j.status_key, '') NOT IN ('inprogress', 'cancelling');
+
+-- Whose job it is: of the item of the VM that it names, else of the only item of that container. Two items never share a
+-- job; those that would are told.
+CREATE TABLE jobs_of_items AS
+SELECT item_n, count(*) FILTER (shared) AS shared, count(*) FILTER (word IS NULL AND coalesce(recent, TRUE) AND NOT shared) AS unclear,
+       count(*) FILTER (word IN ('Completed', 'CompletedWithWarnings') AND recent AND NOT shared) AS good,
+       count(*) FILTER (word = 'Failed' AND recent AND NOT shared) AS failed,
+       CASE WHEN count(*) FILTER (shared OR (word IS NULL AND started IS NULL)) = 0
+                 AND (max(started) FILTER (word IS NULL) IS NULL
+                      OR max(started) FILTER (word IS NULL) < max(started) FILTER (word IS NOT NULL))
+            THEN arg_max(word, CAST(started AS HUGEINT) * 4294967296 + n) FILTER (word IS NOT NULL)
+       END AS newest
+FROM (
+  SELECT i.n AS item_n, c.vm_n IS NOT NULL AS shared, j.n, j.word, j.started, j.recent
+  FROM ended_jobs j
+  JOIN item_states i ON i.vault_n = j.vault_n AND i.vm_n = j.vm_n AND i.maybe_vm
+  LEFT JOIN (SELECT vault_n, vm_n FROM item_states WHERE maybe_vm GROUP BY vault_n, vm_n HAVING count(*) > 1) c
+    ON c.vault_n = j.vault_n AND c.vm_n = j.vm_n
+  UNION ALL
+  SELECT i.n AS item_n, c.container_n IS NOT NULL AS shared, j.n, j.word, j.started, j.recent
+  FROM ended_jobs j
+  JOIN item_states i ON i.container_n = j.container_n AND i.maybe_vm
+  LEFT JOIN (SELECT container_n FROM item_states WHERE maybe_vm GROUP BY container_n HAVING count(*) > 1) c
+    ON c.container_n = j.container_n
+  WHERE j.vm_n IS NULL
+)
+GROUP BY item_n;
+
+-- The longest gap between two backups that each policy plans.
+CREATE VIEW planned AS
+SELECT p.n, c.gap_low, c.gap_high,
+       coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
+                c.reason, CASE WHEN c.note <> '' THEN c.note END, 'the answer holds no schedulePolicy') AS reason
+FROM backup_policies p
+LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type = 'AzureIaasVM';
 
 CREATE VIEW policy AS
 SELECT p.*, t.* EXCLUDE (n),
@@ -117,9 +91,16 @@ SELECT p.*, t.* EXCLUDE (n),
        c.words AS schedule, c.note AS schedule_note,
        coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
                 c.reason, CASE WHEN c.busiest_low <> c.busiest_high THEN c.note END, 'the answer holds no schedulePolicy')
-         AS schedule_reason
+         AS schedule_reason,
+       g.gap_low AS longest_gap_hours_min, g.gap_high AS longest_gap_hours_max, g.reason AS longest_gap_reason,
+       k.days AS daily_retention_days, k.months AS monthly_retention_months, k.years AS yearly_retention_years,
+       k.note AS retention_note,
+       coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
+                CASE WHEN k.reason <> '' THEN k.reason END, 'the answer holds no retentionPolicy') AS retention_reason
 FROM backup_policies p
 LEFT JOIN policy_tags t ON t.n = p.n
+LEFT JOIN planned g ON g.n = p.n
+LEFT JOIN retentions k ON k.retention_policy = p.retention_policy AND p.management_type = 'AzureIaasVM'
 LEFT JOIN schedules c ON c.schedule_policy = p.schedule_policy AND p.management_type = 'AzureIaasVM'
 LEFT JOIN (
   SELECT policy_n, count(*) AS items FROM item_states
@@ -163,7 +144,33 @@ SELECT v.*, t.* EXCLUDE (n),
             WHEN 'Unlocked' THEN 'The redundancy can still be changed.'
        END AS redundancy_state_note,
        coalesce(n.other_items > 0 AND n.vm_items = 0 AND coalesce(e.cause, s.cause) IS NULL, FALSE)
-         AS holds_only_other_workloads
+         AS holds_only_other_workloads,
+       coalesce(n.vm_items, 0) = 0 AND coalesce(e.cause, s.cause) IS NULL AS holds_no_vm_backup,
+       CASE WHEN is_bad(v.bad, 'declared_soft_delete') OR v.declared_soft_delete <> b.soft_delete THEN NULL
+            WHEN v.declared_soft_delete IS NOT NULL THEN v.declared_soft_delete
+            WHEN NOT is_bad(b.bad, 'soft_delete') THEN b.soft_delete
+       END AS soft_delete,
+       CASE WHEN v.declared_soft_delete <> b.soft_delete
+                 THEN 'the vault says ' || v.declared_soft_delete || ' and its vault config says ' || b.soft_delete
+            WHEN is_bad(b.bad, 'soft_delete') THEN 'its vault config could not be used'
+            ELSE 'neither the vault''s answer nor a vault config (backupconfig) in the inventory says it'
+       END AS soft_delete_reason,
+       CASE WHEN v.declared_soft_delete IS NOT NULL THEN v.source
+            WHEN b.soft_delete IS NOT NULL THEN 'vault config in ' || b.source
+       END AS soft_delete_source,
+       CASE WHEN is_bad(v.bad, 'declared_soft_delete_days') OR v.declared_soft_delete_days <> b.soft_delete_days THEN NULL
+            WHEN v.declared_soft_delete_days IS NOT NULL THEN v.declared_soft_delete_days
+            WHEN NOT is_bad(b.bad, 'soft_delete_days') THEN b.soft_delete_days
+       END AS soft_delete_days,
+       CASE WHEN v.declared_soft_delete_days <> b.soft_delete_days
+                 THEN 'the vault says ' || v.declared_soft_delete_days || ' and its vault config says ' || b.soft_delete_days
+            WHEN is_bad(b.bad, 'soft_delete_days') THEN 'its vault config could not be used'
+            ELSE 'neither the vault''s answer nor a vault config (backupconfig) in the inventory says it'
+       END AS soft_delete_days_reason,
+       CASE WHEN v.declared_soft_delete_days IS NOT NULL THEN v.source
+            WHEN b.soft_delete_days IS NOT NULL THEN 'vault config in ' || b.source
+       END AS soft_delete_days_source,
+       CASE v.immutability WHEN 'Unlocked' THEN 'It is reversible by an administrator.' END AS immutability_note
 FROM (
   SELECT d.*, c.model_type, c.storage_type, c.state AS config_state, c.bad AS config_bad, c.source AS config_source,
          CASE WHEN is_bad(d.bad, 'declared_redundancy') THEN NULL
@@ -177,9 +184,10 @@ FROM (
 ) v
 LEFT JOIN vault_tags t ON t.n = v.n
 LEFT JOIN intents i ON i.n = v.n
+LEFT JOIN vault_configs b ON b.vault_id_n = v.n AND b.name_key = 'vaultconfig'
 LEFT JOIN unpaired_regions u ON u.location = v.location
 LEFT JOIN (
-  SELECT vault_n, count(*) FILTER (maybe_vm) AS vm_items, count(*) FILTER (other) AS other_items
+  SELECT vault_n, count(*) FILTER (maybe_vm) AS vm_items, count(*) FILTER (kind = 'other') AS other_items
   FROM item_states GROUP BY vault_n
 ) n ON n.vault_n = v.n
 LEFT JOIN unread e ON e.relation = 'protected_items' AND e.subscription = '*'
@@ -195,7 +203,9 @@ CREATE VIEW scale_set AS
 SELECT s.*, t.* EXCLUDE (n) FROM scale_sets s LEFT JOIN scale_set_tags t ON t.n = s.n;
 
 CREATE VIEW vm AS
-SELECT v.*, t.* EXCLUDE (n),
+SELECT v.* EXCLUDE (bad), t.* EXCLUDE (n),
+       -- An objective that cannot be used is there all the same: it is not absent.
+       CASE WHEN r.n IS NOT NULL AND r.hours IS NULL THEN list_append(coalesce(v.bad, []), 'rpo_hours') ELSE v.bad END AS bad,
        -- {vm.exempt_from}
        CASE WHEN v.from_image THEN 'gallery-image'
             WHEN NOT v.from_image AND v.os_disk_origin IN ('Attach', 'Copy', 'Restore', 'Empty') THEN 'attached-disk'
@@ -237,7 +247,10 @@ SELECT v.*, t.* EXCLUDE (n),
                  || ', which is not in the inventory: was the VM moved or renamed?'
             WHEN m.items > 1 THEN m.items || ' backup items of the same name protect VMs that are not in the inventory, such as '
                  || m.vm_id || ': was the VM moved or renamed?'
-       END AS moved_note
+       END AS moved_note,
+       r.hours AS rpo_hours,
+       coalesce(r.source, v.source) AS rpo_source,
+       r.reason AS rpo_reason
 FROM (
   SELECT w.*,
          CASE WHEN NOT w.agent_reported OR w.agent_reported IS NULL THEN NULL
@@ -254,12 +267,121 @@ FROM (
 ) v
 LEFT JOIN vm_tags t ON t.n = v.n
 LEFT JOIN vm_exemptions x ON x.n = v.n
+LEFT JOIN objectives r ON r.n = v.n
 LEFT JOIN left_behind m ON m.friendly_name_key = v.name_key;
+
+-- Whether the VM of an item still exists, where the inventory does not hold it: it is known to be gone where the VMs of its
+-- subscription were read; classic VMs are never read.
+CREATE VIEW strays AS
+SELECT i.n,
+       CASE WHEN i.datasource_deleted THEN FALSE
+            WHEN i.vm_subscription IS NULL OR is_bad(i.bad, 'datasource_deleted') THEN NULL
+            WHEN r.subscription_id IS NOT NULL AND coalesce(ve.cause, vs.cause) IS NULL THEN FALSE
+       END AS vm_here,
+       CASE WHEN i.vm_id IS NULL THEN 'the item does not say which VM it protects'
+            WHEN i.vm_subscription IS NULL THEN 'it protects ' || i.vm_id || ', which is no VM of Resource Manager'
+            ELSE coalesce(ve.cause, vs.cause, 'no VM of the subscription ' || i.vm_subscription || ' is in the inventory')
+       END AS vm_reason
+FROM (
+  SELECT *, CASE WHEN vm_id_key LIKE '%/providers/microsoft.compute/virtualmachines/%'
+                 THEN split_part(vm_id_key, '/', 3) END AS vm_subscription
+  FROM items WHERE coalesce(kind, 'vm') = 'vm' AND coalesce(vm_id_n, -1) < 0
+) i
+LEFT JOIN (SELECT DISTINCT subscription_id FROM virtual_machines) r ON r.subscription_id = i.vm_subscription
+LEFT JOIN unread ve ON ve.relation = 'virtual_machines' AND ve.subscription = '*'
+LEFT JOIN unread vs ON vs.relation = 'virtual_machines' AND vs.subscription = i.vm_subscription;
+
+-- Which items leave out disks, of those that say anything about disks.
+CREATE VIEW left_out AS
+SELECT i.n, x.excluded, x.reason, x.note
+FROM protected_items i
+LEFT JOIN virtual_machines v ON v.n = i.vm_id_n
+JOIN disk_exclusions x ON x.disk_exclusion = i.disk_exclusion AND x.data_disk_luns IS NOT DISTINCT FROM v.data_disk_luns
+WHERE i.disk_exclusion IS NOT NULL;
+
+-- How many items a VM has: those known to be live, and those that may be.
+CREATE VIEW twins AS
+SELECT vm_n, count(*) FILTER (kind = 'vm' AND state <> 'soft-deleted') AS at_least,
+       count(*) FILTER (coalesce(state, '') <> 'soft-deleted') AS at_most
+FROM item_states
+WHERE vm_n IS NOT NULL AND maybe_vm
+GROUP BY vm_n;
+
+-- What rules compare of an item beside its facts: worked out once, for several views and many rules ask for it.
+CREATE TABLE judged_items AS
+SELECT i.n, i.state,
+       CASE WHEN c.n IS NOT NULL THEN c.started
+            WHEN coalesce(je.cause, js.cause) IS NULL THEN never()
+       END AS configured,
+       coalesce(je.cause, js.cause) IS NOT NULL AS configured_open,
+       coalesce(p.snapshot_consistency_key = 'onlycrashconsistent' AND i.state NOT IN ('stopped', 'soft-deleted'), FALSE)
+         AS agentless,
+       CASE WHEN i.vm_id_n >= 0 THEN TRUE ELSE a.vm_here END AS vm_here,
+       i.last_recovery_point > never() AS ever_backed_up,
+       i.age AS recovery_point_age_hours,
+       i.age - g.gap_high AS hours_overdue_min, i.age - g.gap_low AS hours_overdue_max,
+       CASE WHEN is_bad(i.bad, 'last_backup_status') THEN NULL
+            WHEN i.last_backup_status_key = 'completed' THEN 'Completed'
+            WHEN i.last_backup_status_key = 'completedwithwarnings' THEN 'CompletedWithWarnings'
+            WHEN i.last_backup_status_key = 'failed' THEN 'Failed'
+            WHEN i.last_backup_status_key = 'cancelled' THEN 'Cancelled'
+            WHEN i.last_backup_status IS NOT NULL AND i.last_backup_status_key <> 'inprogress' THEN NULL
+            WHEN coalesce(je.cause, js.cause) IS NULL THEN o.newest
+       END AS last_backup_outcome,
+       coalesce(o.good + o.failed, 0) AS finished_backup_jobs_min,
+       CASE WHEN coalesce(je.cause, js.cause) IS NULL AND coalesce(o.shared, 0) = 0
+            THEN coalesce(o.good + o.failed + o.unclear, 0) END AS finished_backup_jobs_max,
+       CASE WHEN coalesce(je.cause, js.cause) IS NULL AND o.shared = 0 AND o.unclear = 0 AND o.good + o.failed > 0
+            THEN o.good / CAST(o.good + o.failed AS DOUBLE) END AS job_success_ratio,
+       coalesce(z.at_least, 0) AS live_items_min,
+       CASE WHEN coalesce(ie.cause, si.cause) IS NULL AND i.vm_id_n IS NOT NULL THEN z.at_most END AS live_items_max,
+       CASE WHEN is_bad(i.bad, 'disk_exclusion') THEN NULL
+            WHEN i.disk_exclusion IS NOT NULL THEN x.excluded
+            WHEN is_bad(i.bad, 'extended_read') THEN NULL
+            WHEN i.extended_read THEN FALSE
+            -- The backup service gives extended properties where disks are excluded; Resource Graph may leave them out.
+            WHEN i.protection_state IS NOT NULL AND i.current_protection_state IS NULL AND i.datasource_deleted IS NULL
+                 AND NOT is_bad(i.bad, 'current_protection_state') AND i.arm_type <> i.arm_type_key THEN FALSE
+       END AS excludes_disks,
+       o.good, o.failed, o.shared, o.unclear
+FROM (
+  SELECT *, CASE WHEN last_recovery_point > never() AND last_recovery_point <= now_us()
+                 THEN (now_us() - last_recovery_point) / 3.6e9 END AS age
+  FROM items WHERE coalesce(kind, 'vm') = 'vm'
+) i
+LEFT JOIN backup_policies p ON p.n = i.policy_id_n
+LEFT JOIN configured c ON c.n = i.n
+LEFT JOIN strays a ON a.n = i.n
+LEFT JOIN planned g ON g.n = i.policy_id_n
+LEFT JOIN jobs_of_items o ON o.item_n = i.n
+LEFT JOIN twins z ON z.vm_n = i.vm_id_n
+LEFT JOIN left_out x ON x.n = i.n
+LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'
+LEFT JOIN unread si ON si.relation = 'vm_items' AND si.subscription = coalesce(split_part(i.vm_id_key, '/', 3), '')
+LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
+LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '');
 
 -- The backup items of VMs, as item rules see them.
 CREATE VIEW item AS
-SELECT i.*, t.* EXCLUDE (n), i.vm_id_n AS vm_n, i.policy_id_n AS policy_n, i.vault_id_n AS vault_n,
-       TRUE AS here,
+SELECT i.* EXCLUDE (state, vm_id_n, policy_id_n, vault_id_n), j.* EXCLUDE (n), t.* EXCLUDE (n),
+       i.vm_id_n AS vm_n, i.policy_id_n AS policy_n, i.vault_id_n AS vault_n, TRUE AS here
+FROM items i
+JOIN judged_items j ON j.n = i.n
+LEFT JOIN item_tags t ON t.n = i.n;
+
+-- The same with words: why a value is not known, and what messages say of it.
+CREATE MACRO in_hours(hours) AS regexp_replace(printf('%.1f', CAST(hours AS DOUBLE)), '[.]0$', '');
+
+CREATE VIEW twins_told AS
+SELECT vm_id_n AS vm_n,
+       string_agg(coalesce(regexp_extract(vault_id, '[^/]*$'), '(vault not known)') || ' ('
+                  || coalesce(state, 'state not known') || ')', ', ' ORDER BY n) AS words
+FROM items
+WHERE vm_id_n IN (SELECT vm_n FROM live WHERE items > 1) AND coalesce(kind, 'vm') = 'vm'
+GROUP BY vm_id_n;
+
+CREATE VIEW item_told AS
+SELECT i.*,
        CASE i.state
             WHEN 'protected' THEN 'Protected by policy ' || coalesce(p.name, '(not known)') || ' in vault '
                  || coalesce(u.name, regexp_extract(i.vault_id, '[^/]*$'), '(not known)') || '.'
@@ -271,25 +393,78 @@ SELECT i.*, t.* EXCLUDE (n), i.vm_id_n AS vm_n, i.policy_id_n AS policy_n, i.vau
             WHEN 'error' THEN 'Its backup item is in an error state.'
             WHEN 'soft-deleted' THEN 'Its backup item is deleted and will be purged (soft-deleted).'
        END AS state_note,
-       CASE WHEN c.n IS NOT NULL THEN c.started
-            WHEN coalesce(je.cause, js.cause) IS NULL THEN never()
-       END AS configured,
-       coalesce(je.cause, js.cause) IS NOT NULL AS configured_open,
        coalesce(je.cause, js.cause, 'the job that configured it does not say when it started') AS configured_reason,
-       coalesce(p.snapshot_consistency_key = 'onlycrashconsistent' AND i.state NOT IN ('stopped', 'soft-deleted'), FALSE)
-         AS agentless
-FROM items i
-LEFT JOIN item_tags t ON t.n = i.n
-LEFT JOIN backup_policies p ON p.n = i.policy_id_n
-LEFT JOIN vaults u ON u.n = i.vault_id_n
-LEFT JOIN configured c ON c.n = i.n
+       a.vm_reason,
+       CASE WHEN i.last_recovery_point <= never() THEN 'it was never backed up'
+            WHEN now_us() IS NULL THEN 'the inventory does not say when it was taken, so ages are unknown'
+            WHEN i.last_recovery_point > now_us()
+                 THEN 'the newest recovery point is later than what counts as now: is --as-of too early?'
+       END AS age_reason,
+       CASE WHEN i.last_recovery_point <= never() THEN 'it was never backed up'
+            WHEN now_us() IS NULL THEN 'the inventory does not say when it was taken, so ages are unknown'
+            WHEN i.last_recovery_point > now_us()
+                 THEN 'the newest recovery point is later than what counts as now: is --as-of too early?'
+            WHEN i.last_recovery_point IS NULL THEN 'its newest recovery point is not known'
+            WHEN g.n IS NOT NULL THEN g.reason
+            WHEN i.policy_id IS NULL THEN 'it has no policy'
+            ELSE 'its policy is not in the inventory'
+       END AS overdue_reason,
+       CASE WHEN i.last_recovery_point <= never() THEN 'It was never backed up.'
+            WHEN i.recovery_point_age_hours IS NOT NULL THEN 'Its newest recovery point is ' || in_hours(i.recovery_point_age_hours) || ' hours old'
+                 || coalesce('; the policy leaves ' || in_hours(g.gap_low)
+                             || CASE WHEN g.gap_low < g.gap_high THEN ' to ' || in_hours(g.gap_high) ELSE '' END
+                             || ' hours at most between two', '') || '.'
+       END AS age_note,
+       CASE WHEN i.last_backup_status_key <> 'inprogress'
+                 THEN 'lastBackupStatus is "' || i.last_backup_status || '", which Azure does not document'
+            ELSE coalesce(je.cause, js.cause,
+                          CASE WHEN i.shared > 0 THEN 'its jobs could be those of another item too'
+                               WHEN i.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
+                          'lastBackupStatus says nothing, and there is no finished job of it')
+       END AS last_backup_reason,
+       coalesce(je.cause, js.cause,
+                CASE WHEN i.shared > 0 THEN 'its jobs could be those of another item too'
+                     WHEN i.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
+                'there is no finished job of it') AS jobs_reason,
+       i.good || ' of ' || (i.good + i.failed) || ' backup jobs of the last 14 days succeeded.' AS jobs_note,
+       coalesce(ie.cause, si.cause, 'the state or kind of an item is not known') AS live_items_reason,
+       'Its backup items: ' || z.words || '.' AS twins_note,
+       CASE WHEN i.disk_exclusion IS NOT NULL THEN x.reason
+            ELSE 'Resource Graph is not known to say it, and the answer of the backup service is not in the inventory'
+       END AS disks_reason,
+       x.note AS disks_note
+FROM item i
+LEFT JOIN backup_policies p ON p.n = i.policy_n
+LEFT JOIN vaults u ON u.n = i.vault_n
+LEFT JOIN strays a ON a.n = i.n
+LEFT JOIN planned g ON g.n = i.policy_n
+LEFT JOIN twins_told z ON z.vm_n = i.vm_n
+LEFT JOIN left_out x ON x.n = i.n
+LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'
+LEFT JOIN unread si ON si.relation = 'vm_items' AND si.subscription = coalesce(split_part(i.vm_id_key, '/', 3), '')
 LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
-LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '')
-WHERE coalesce(i.kind, 'vm') = 'vm';
+LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '');
 
 -- The live item of each VM, as VM rules see it: one row for every VM. Where items were not all read, only a live
 -- Protected item is sure; anything else might have a twin in what was not read.
+CREATE VIEW lives AS
+SELECT w.n, l.item_n, l.items, coalesce(e.cause, s.cause) AS items_cause,
+       CASE WHEN e.cause IS NULL AND s.cause IS NULL OR j.state = 'protected' THEN l.item_n END AS sure_n
+FROM virtual_machines w
+LEFT JOIN live l ON l.vm_n = w.n
+LEFT JOIN judged_items j ON j.n = l.item_n
+LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
+LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '');
+
 CREATE VIEW vm_item AS
+SELECT v.n AS of_vm, i.* EXCLUDE (state, here, agentless),
+       CASE WHEN i.n IS NOT NULL THEN i.state WHEN v.items_cause IS NULL THEN 'none' END AS state,
+       CASE WHEN i.n IS NOT NULL THEN TRUE WHEN v.items_cause IS NULL THEN FALSE END AS here,
+       coalesce(i.agentless, FALSE) AS agentless
+FROM lives v
+LEFT JOIN item i ON i.n = v.sure_n;
+
+CREATE VIEW vm_item_told AS
 SELECT v.n AS of_vm, i.* EXCLUDE (state, state_note, state_reason, here, agentless),
        CASE WHEN i.n IS NOT NULL THEN i.state WHEN v.items_cause IS NULL THEN 'none' END AS state,
        CASE WHEN i.n IS NOT NULL THEN TRUE WHEN v.items_cause IS NULL THEN FALSE END AS here,
@@ -302,11 +477,5 @@ SELECT v.n AS of_vm, i.* EXCLUDE (state, state_note, state_reason, here, agentle
                  THEN v.items_cause || CASE WHEN v.items > 0 THEN ' (what was read has an item, but none that protects)' ELSE '' END
             ELSE i.state_reason
        END AS state_reason
-FROM (
-  SELECT w.n, l.item_n, l.items, coalesce(e.cause, s.cause) AS items_cause
-  FROM virtual_machines w
-  LEFT JOIN live l ON l.vm_n = w.n
-  LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
-  LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '')
-) v
-LEFT JOIN item i ON i.n = v.item_n AND (v.items_cause IS NULL OR i.state = 'protected');
+FROM lives v
+LEFT JOIN item_told i ON i.n = v.sure_n;

@@ -12,6 +12,7 @@ from auditor.text import visible
 
 MOST_FINDINGS = 8
 MOST_LINES = 3
+MOST_RULES = 8
 _STYLES = {"fail": "bold red", "unknown": "bold yellow", "pass": "green", "not-applicable": "dim"}
 # What needs a decision comes first.
 EXEMPTION_STATUSES: dict[ExemptionStatus, str] = {
@@ -121,10 +122,13 @@ def _baseline(baseline: Baseline) -> Iterator[Text]:
 
 
 def _rules(report: Report) -> Iterator[Text]:
-    width = max((len(rule.id) for rule in report.rules), default=4)
+    # What needs attention first, then what is most severe: as many as leave room for the findings.
+    ranked = sorted(report.rules, key=lambda rule: not (rule.counts.fail or rule.counts.unknown))
+    shown, others = ranked[:MOST_RULES], ranked[MOST_RULES:]
+    width = max((len(rule.id) for rule in shown), default=4)
     heads = f"{'Rule':<{width}}  {'Severity':<8}  {'Fail':>7}  {'Unknown':>7}  {'Pass':>7}  {'N/A':>7}"
     yield cut(Text(heads, style="dim"))
-    for rule in report.rules:
+    for rule in shown:
         counts = rule.counts
         row = Text.assemble(
             f"{rule.id:<{width}}  {rule.severity:<8}  ",
@@ -137,6 +141,10 @@ def _rules(report: Report) -> Iterator[Text]:
             (f"{counts.not_applicable:>7,}", "dim"),
         )
         yield cut(row)
+    if others:
+        wanting = sum(bool(rule.counts.fail or rule.counts.unknown) for rule in others)
+        more = f"and {len(others):,} more rules, {wanting:,} of them with a fail or unknown"
+        yield cut(Text(more, style="dim"))
     yield Text()
 
 

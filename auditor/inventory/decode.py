@@ -428,6 +428,16 @@ def _power_state(value: Json) -> Json:
     return None if word in ("", "unknown") else word
 
 
+def _luns(value: Json) -> Json:
+    """Read the logical unit numbers of a list of data disks, in order."""
+    disks = value if isinstance(value, list) else [value]
+    luns = [disk.get("lun") if isinstance(disk, dict) else None for disk in disks]
+    if not all(isinstance(lun, int) and not isinstance(lun, bool) for lun in luns):
+        message = "dataDisks is not a list of disks with a lun"
+        raise _Unusable(message)
+    return sorted(luns)  # type: ignore[type-var]  # integers all
+
+
 def _location(value: Json) -> Json:
     return fold(value).replace(" ", "") if isinstance(value, str) else value
 
@@ -439,4 +449,5 @@ _PICKS = {
     "agent-code": lambda value: _agent(value, "code"),
     "agent-message": lambda value: _agent(value, "message"),
     "power-state": _power_state,
+    "luns": _luns,
 }

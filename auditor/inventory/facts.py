@@ -5,8 +5,9 @@ A table of facts ``facts_TABLE`` has the declared columns as they were read, and
 - ``n``: the place of the row among all of its table in the order of folded ids. Joins go by it: ids are long
 - ``id``, ``key`` (folded), ``name``, ``subscription_id``, ``resource_group_name``, read off the id where need be
 - ``COLUMN_key``: the folded twin of a text or id
-- ``COLUMN_n``: the number of the resource that an id names, null where it is not in the inventory; likewise ``group_n``
-  and ``subscription_n``
+- ``COLUMN_n``: the number of the resource that an id names, negative where it is not in the inventory; ``group_n`` and
+  ``subscription_n``, null where it is not
+- ``container_n``: items of the same vault and container, and jobs of that container, have the same one
 - ``tags_read``, ``source`` (where it was read), ``bad`` (columns whose value could not be used)
 
 The view ``TABLE`` gives absent values their declared meaning. ``facts_tags`` holds (kind, n, name, name_key, value,
@@ -51,8 +52,14 @@ TAG_COLUMNS = {
     "value": "VARCHAR",
     "value_key": "VARCHAR",
 }
+# The container that an item lies in, and that a job is about.
+_CONTAINERS = {
+    "protected_items": "coalesce(container_name_key, CASE WHEN name_key LIKE 'vm;%' THEN substring(name_key, 4) END)",
+    "backup_jobs": "container_name_key",
+}
 _USUAL = 1_000_000  # bytes; what a row may take is set aside for every thread
 _GROUP = "'/subscriptions/' || subscription_id || '/resourcegroups/' || resource_group_name_key"
+_MEANINGS = {"false": "FALSE", "true": "TRUE", "never": str(NEVER)}
 _SUBSCRIPTION = "'/subscriptions/' || subscription_id"
 
 
@@ -73,7 +80,8 @@ def stored_columns(table: Table) -> dict[str, str]:
 
 def links_of(table: Table) -> dict[str, tuple[str, str]]:
     """Return the links of a table: the column of the number -> (table that it leads to, SQL of the folded id)."""
-    links = {"subscription_n": ("subscriptions", _SUBSCRIPTION)} if table.name != "subscriptions" else {}
+    links = {"container_n": ("", "")} if table.name in _CONTAINERS else {}
+    links |= {"subscription_n": ("subscriptions", _SUBSCRIPTION)} if table.name != "subscriptions" else {}
     if table.name not in ("subscriptions", "resource_groups"):
         links["group_n"] = ("resource_groups", _GROUP)
     for column in columns_of(table):
@@ -97,8 +105,7 @@ def load_facts(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> l
     else:
         for table in TABLES:
             problems += _merge(connection, table, inventory)
-        for table in TABLES:
-            link_facts(connection, table)
+        link_facts(connection)
         _gather_tags(connection)
     for table in TABLES:
         _view_of(connection, table.name, _with_absence(table))
@@ -137,15 +144,44 @@ def _merge(connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inven
     return problems
 
 
-def link_facts(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Number what the ids of a table name."""
-    name = f"facts_{table.name}"
-    for column, (other, key) in links_of(table).items():
+def link_facts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Number what the ids of all tables name, and the containers of items and jobs."""
+    named: dict[str, list[tuple[str, str]]] = {}
+    for table in TABLES:
+        name = f"facts_{table.name}"
+        for column, (other, key) in links_of(table).items():
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} INTEGER")
+            if not other:
+                continue
+            connection.execute(
+                f"UPDATE {name} SET {column} = other.n FROM (SELECT key AS other_key, n FROM facts_{other}) other"
+                f" WHERE other_key = {key}",
+            )
+            if column == _link(key):
+                named.setdefault(other, []).append((name, key))
+    for keys in named.values():  # what is not in the inventory has the same number wherever it is named
+        strays = " UNION ".join(f"SELECT {key} AS key FROM {name} WHERE {_link(key)} IS NULL" for name, key in keys)
         connection.execute(
-            f"ALTER TABLE {name} ADD COLUMN {column} INTEGER;"
-            f" UPDATE {name} SET {column} = other.n FROM (SELECT key AS other_key, n FROM facts_{other}) other"
-            f" WHERE other_key = {key}",
+            "CREATE OR REPLACE TEMP TABLE strays AS SELECT key AS stray, CAST(-row_number() OVER (ORDER BY key) AS INTEGER)"
+            f" AS n FROM ({strays}) WHERE key IS NOT NULL"
         )
+        for name, key in keys:
+            connection.execute(f"UPDATE {name} SET {_link(key)} = strays.n FROM strays WHERE stray = {key}")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE containers AS SELECT vault_id_n AS vault_n, container, min(n) AS n"
+        f" FROM (SELECT *, {_CONTAINERS['protected_items']} AS container FROM facts_protected_items)"
+        " WHERE vault_id_n IS NOT NULL AND container IS NOT NULL GROUP BY ALL"
+    )
+    for holder, container in _CONTAINERS.items():
+        connection.execute(
+            f"UPDATE facts_{holder} SET container_n = containers.n FROM containers"
+            f" WHERE vault_n = vault_id_n AND container = {container}"
+        )
+    connection.execute("DROP TABLE strays; DROP TABLE containers")
+
+
+def _link(key: str) -> str:
+    return key.removesuffix("key") + "n"
 
 
 def _gather_tags(connection: duckdb.DuckDBPyConnection) -> None:
@@ -250,17 +286,19 @@ def _with_absence(table: Table) -> str:
     """Select the facts of a table with their declared meaning where they are absent."""
     cells = []
     for column in table.columns:
-        if column.absent not in ("false", "never"):
+        if column.absent not in _MEANINGS:
             continue
-        name = column.name
-        meaning = "FALSE" if column.absent == "false" else str(NEVER)
+        name, meaning = column.name, _MEANINGS[column.absent]
         given = f" AND {column.given}" if column.given else ""
         cells.append(
             f"CASE WHEN {name} IS NULL AND NOT coalesce(list_contains(bad, '{name}'), FALSE){given} THEN {meaning}"
             f" ELSE {name} END AS {name}",
         )
     replaced = f" REPLACE ({', '.join(cells)})" if cells else ""
-    return f"SELECT *{replaced} FROM facts_{table.name}"
+    shown = "'/subscriptions/' || subscription_id || '/resourceGroups/' || resource_group_name"
+    return (
+        f"SELECT *{replaced}, {shown} AS resource_group_id, {_GROUP} AS resource_group_id_key FROM facts_{table.name}"
+    )
 
 
 def _is_twin(name: str, types: Mapping[str, str]) -> bool:

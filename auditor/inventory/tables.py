@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 ColumnType: TypeAlias = Literal["text", "number", "boolean", "time", "id", "json"]
-Absence: TypeAlias = Literal["unknown", "false", "none", "never"]
-Pick: TypeAlias = Literal["presence", "location", "agent-status", "agent-code", "agent-message", "power-state"]
+Absence: TypeAlias = Literal["unknown", "false", "true", "none", "never"]
+Pick: TypeAlias = Literal["presence", "location", "agent-status", "agent-code", "agent-message", "power-state", "luns"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +72,9 @@ class Table:
 
 _P = "properties."
 _STORAGE = ("Invalid", "GeoRedundant", "LocallyRedundant", "ZoneRedundant", "ReadAccessGeoZoneRedundant")
+_ON_OFF = ("Invalid", "Enabled", "Disabled")
+# Azure writes the last one AlwaysON too; words are compared without case.
+_SOFT_DELETE = ("Invalid", "Enabled", "Disabled", "AlwaysOn")
 
 _KINDS_OF_BACKUP = (
     "Invalid",
@@ -154,7 +157,16 @@ VIRTUAL_MACHINES = Table(
             "allow_extensions",
             "boolean",
             (_P + "osProfile.allowExtensionOperations",),
-            "Extensions, such as the one that takes backups, may run",
+            "Extensions, such as the one that takes backups, may run; Azure's default is yes",
+            absent="true",
+            given="storage_read",
+        ),
+        Column(
+            "data_disk_luns",
+            "json",
+            (_P + "storageProfile.dataDisks",),
+            "The LUNs of the data disks",
+            pick="luns",
         ),
         Column(
             "instance_view_read",
@@ -228,6 +240,75 @@ VAULTS = Table(
             "Cross-region restore",
             words=("Enabled", "Disabled"),
         ),
+        Column(
+            "declared_soft_delete",
+            "text",
+            (_P + "securitySettings.softDeleteSettings.softDeleteState",),
+            "Soft delete in the vault's own answer",
+            words=_SOFT_DELETE,
+        ),
+        Column(
+            "declared_soft_delete_days",
+            "number",
+            (_P + "securitySettings.softDeleteSettings.softDeleteRetentionPeriodInDays",),
+            "Days of soft delete in the vault's own answer",
+        ),
+        Column(
+            "immutability",
+            "text",
+            (_P + "securitySettings.immutabilitySettings.state",),
+            "Whether recovery points can be deleted early: `Unlocked` can be switched off again, `Locked` cannot",
+            words=("Disabled", "Unlocked", "Locked"),
+        ),
+        Column(
+            "failure_alerts",
+            "text",
+            (_P + "monitoringSettings.azureMonitorAlertSettings.alertsForAllJobFailures",),
+            "Azure Monitor alerts for failed jobs; whether somebody is notified is not in the vault",
+            words=_ON_OFF,
+        ),
+        Column(
+            "multi_user_authorization",
+            "text",
+            (_P + "securitySettings.multiUserAuthorization",),
+            "A resource guard must agree before protection is weakened",
+            words=_ON_OFF,
+        ),
+        Column(
+            "cross_subscription_restore",
+            "text",
+            (_P + "restoreSettings.crossSubscriptionRestoreSettings.crossSubscriptionRestoreState",),
+            "Backups can be restored into other subscriptions",
+            words=("Invalid", "Enabled", "Disabled", "PermanentlyDisabled"),
+        ),
+        Column(
+            "public_network_access",
+            "text",
+            (_P + "publicNetworkAccess",),
+            "The vault can be reached from public networks",
+            words=_ON_OFF,
+        ),
+        Column(
+            "private_endpoint",
+            "text",
+            (_P + "privateEndpointStateForBackup",),
+            "`Enabled` when the vault has a private endpoint for backup",
+            words=("None", "Enabled"),
+        ),
+        Column(
+            "key_uri",
+            "text",
+            (_P + "encryption.keyVaultProperties.keyUri",),
+            "The customer-managed key that encrypts the backups",
+            absent="none",
+        ),
+        Column(
+            "security_level",
+            "text",
+            (_P + "bcdrSecurityLevel",),
+            "Azure's own rating of the vault's security settings",
+            words=("Invalid", "Poor", "Fair", "Good", "Excellent"),
+        ),
     ),
     "az backup vault list, or az graph query on resources",
 )
@@ -252,6 +333,21 @@ STORAGE_CONFIGS = Table(
     in_vault=True,
 )
 
+VAULT_CONFIGS = Table(
+    "vault_configs",
+    "",
+    ("microsoft.recoveryservices/vaults/backupconfig",),
+    "vault_configs",
+    (
+        Column("soft_delete", "text", (_P + "softDeleteFeatureState",), "`softDeleteFeatureState`", words=_SOFT_DELETE),
+        Column(
+            "soft_delete_days", "number", (_P + "softDeleteRetentionPeriodInDays",), "`softDeleteRetentionPeriodInDays`"
+        ),
+    ),
+    "az rest on backupconfig/vaultconfig of each vault",
+    in_vault=True,
+)
+
 BACKUP_POLICIES = Table(
     "backup_policies",
     "policy",
@@ -273,6 +369,13 @@ BACKUP_POLICIES = Table(
             words=("Invalid", "V1", "V2"),
         ),
         Column("schedule_policy", "json", (_P + "schedulePolicy",), "The schedule as Azure gives it"),
+        Column("retention_policy", "json", (_P + "retentionPolicy",), "The retention as Azure gives it"),
+        Column(
+            "instant_restore_days",
+            "number",
+            (_P + "instantRpRetentionRangeInDays",),
+            "Days that snapshots are kept for instant restore",
+        ),
         Column("time_zone", "text", (_P + "timeZone",), "Windows name of the time zone of the schedule"),
         Column(
             "snapshot_consistency",
@@ -373,7 +476,13 @@ PROTECTED_ITEMS = Table(
             "Scheduled for deletion (soft-deleted)",
             absent="false",
         ),
-        Column("health", "text", (_P + "healthStatus",), "Health of the item; never a proof of protection"),
+        Column(
+            "health",
+            "text",
+            (_P + "healthStatus",),
+            "Health of the item; never a proof of protection",
+            words=("Invalid", "Passed", "ActionSuggested", "ActionRequired"),
+        ),
         Column("last_backup_status", "text", (_P + "lastBackupStatus",), "Outcome of the last backup"),
         Column("last_backup", "time", (_P + "lastBackupTime",), "When the last backup ran", absent="never"),
         Column(
@@ -382,6 +491,25 @@ PROTECTED_ITEMS = Table(
             (_P + "lastRecoveryPoint",),
             "When the newest recovery point was taken",
             absent="never",
+        ),
+        Column(
+            "extended_read",
+            "boolean",
+            (_P + "extendedProperties",),
+            "The answer holds the item's extended properties",
+            pick="presence",
+        ),
+        Column(
+            "disk_exclusion",
+            "json",
+            (_P + "extendedProperties.diskExclusionProperties",),
+            "The list of disks that are backed up, or are not",
+        ),
+        Column(
+            "datasource_deleted",
+            "boolean",
+            (_P + "isDatasourceDeleted",),
+            "Resource Graph knows that the item's VM was deleted",
         ),
     ),
     "az backup item list (one call for each vault), or az graph query on recoveryservicesresources",
@@ -394,6 +522,13 @@ BACKUP_JOBS = Table(
     ("microsoft.recoveryservices/vaults/backupjobs",),
     "recoveryservicesresources",
     (
+        Column(
+            "management_type",
+            "text",
+            (_P + "backupManagementType",),
+            "Kind of backup: `AzureIaasVM` for VMs",
+            words=_KINDS_OF_BACKUP,
+        ),
         Column("operation", "text", (_P + "operation",), "`Backup`, `ConfigureBackup`, ..."),
         Column("status", "text", (_P + "status",), "`Completed`, `Failed`, `InProgress`, ..."),
         Column("started", "time", (_P + "startTime",), "When the job started"),
@@ -468,6 +603,7 @@ TABLES = (
     VIRTUAL_MACHINES,
     VAULTS,
     STORAGE_CONFIGS,
+    VAULT_CONFIGS,
     BACKUP_POLICIES,
     PROTECTED_ITEMS,
     BACKUP_JOBS,
@@ -478,5 +614,5 @@ TABLES = (
 # Read off the id of whatever lives in a vault.
 VAULT_ID = Column("vault_id", "id", (), "Its vault", refers_to="vaults")
 # Read where there are any; an export without them is whole all the same.
-OPTIONAL_TABLES = frozenset({STORAGE_CONFIGS.name, SCALE_SETS.name})
+OPTIONAL_TABLES = frozenset({STORAGE_CONFIGS.name, VAULT_CONFIGS.name, SCALE_SETS.name})
 TABLE_OF_TYPE = {arm_type: table for table in TABLES for arm_type in table.arm_types}

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 
 from auditor.assessment.cases import Case, load_cases
-from auditor.assessment.evidence import condition_words, show
+from auditor.assessment.evidence import condition_words, show, show_bounds
 from auditor.bundled import bundled
 from auditor.estate.fields import EXEMPT_FROM, FIELDS, KIND_NAMES, SEES, SUBJECTS, field_named
 from auditor.reference.schemas import SCHEMAS
 from auditor.ruleset.load import bind, bundled_files, load_rules
-from auditor.ruleset.model import Rule, fields_of
+from auditor.ruleset.model import Parameter, Rule, fields_of
 from auditor.timestamps import show_time
 
 
@@ -73,7 +73,7 @@ def rule_page(rule: Rule, cases: list[Case]) -> str:
     if rule.parameters:
         lines += ["", "## Parameters", "", "| name | type | default | what it is |", "|---|---|---|---|"]
         lines += [
-            f"| `{p.name}` | {p.type} | `{json.dumps(p.default)}` | {p.description} |" for p in rule.parameters.values()
+            f"| `{p.name}` | {p.type} | {_default(rule, p)} | {p.description} |" for p in rule.parameters.values()
         ]
         lines += ["", f"Set one with `--param {rule.id}.NAME=VALUE`, or under `parameters` in auditor.yaml."]
     lines += ["", "## How to fix it", "", rule.fix, "", "## By example", ""]
@@ -84,6 +84,13 @@ def rule_page(rule: Rule, cases: list[Case]) -> str:
     lines += [f"- {name}: {', '.join(ids)}" for name, ids in rule.controls.items()]
     lines += [f"- <{link}>" for link in rule.references]
     return "\n".join(lines) + "\n"
+
+
+def _default(rule: Rule, parameter: Parameter) -> str:
+    """Write the default of a parameter, and those of profiles in which it differs."""
+    values = {profile: values[parameter.name] for profile, values in rule.profiles.items() if parameter.name in values}
+    others = "".join(f"; {profile}: `{json.dumps(value)}`" for profile, value in values.items())
+    return f"`{json.dumps(parameter.default)}`{others}"
 
 
 def _facts(case: Case) -> str:
@@ -98,7 +105,7 @@ def _cells(relation: str, row: Mapping[str, object]) -> list[str]:
     for name, value in row.items():
         text = show(value)
         if isinstance(value, tuple):
-            text = show(value[0]) if value[0] == value[1] else f"{show(value[0])} to {show(value[1])}"
+            text = show_bounds(*value)
         elif isinstance(value, int) and _type(f"{relation}.{name}") == "time":
             text = show_time(value)
         cells.append(f"{relation}.{name}={text}")

@@ -94,7 +94,18 @@ def rule_schema() -> dict[str, Any]:
             "title": _TEXT,
             "severity": {"enum": list(SEVERITIES)},
             "resource": {"enum": list(SUBJECTS), "description": "What is judged; the first word of its fields"},
-            "profiles": {"type": "array", "minItems": 1, "items": {"enum": list(PROFILES)}},
+            "profiles": {
+                "description": "Where it runs; as a mapping, with the defaults of parameters that differ there",
+                "anyOf": [
+                    {"type": "array", "minItems": 1, "items": {"enum": list(PROFILES)}},
+                    {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": False,
+                        "properties": {name: {"type": "object"} for name in PROFILES},
+                    },
+                ],
+            },
             "rationale": {**_TEXT, "description": "Why it matters, in a user's words"},
             "references": {"type": "array", "items": {"type": "string", "pattern": "^https://"}},
             "controls": {

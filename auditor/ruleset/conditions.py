@@ -84,7 +84,7 @@ class ConditionReader:
             hint = f"One of {', '.join(_WORDS)}."
             return self._wrong(steps, f"a condition needs one word, and has {len(words)}", nothing, hint)
         word = next(known for known in TAKES if known == NEGATIONS.get(words[0], words[0]))
-        left = self._left(lefts[0], value[lefts[0]], (*steps, lefts[0]))
+        left = self._left(lefts[0], word, value[lefts[0]], (*steps, lefts[0]))
         if left is None:
             return nothing
         right = self._right(left, word, value[words[0]], (*steps, words[0]))
@@ -93,14 +93,14 @@ class ConditionReader:
         leaf = Compare(left, word, right)
         return Not(leaf) if words[0] in NEGATIONS else leaf
 
-    def _left(self, kind: str, value: object, steps: Steps) -> Left | None:
+    def _left(self, kind: str, word: Word, value: object, steps: Steps) -> Left | None:
         if kind == "value":
             if isinstance(value, dict):
                 reference = self._parameter(value, steps)
-                if reference is not None and self.parameters[reference.name].type == "list<string>":
-                    return self._wrong(
-                        steps, f"the parameter {reference.name} is a list, which is never on the left", None
-                    )
+                listed = reference is not None and self.parameters[reference.name].type == "list<string>"
+                if reference is not None and listed and word != "exists":
+                    message = f"the parameter {reference.name} is a list, of which only exists can be asked"
+                    return self._wrong(steps, message, None, "Put it on the right of in.")
                 return reference
             if value is None or isinstance(value, list):
                 return self._wrong(steps, "value takes a literal or {parameter: NAME}", None)

@@ -188,7 +188,7 @@ class _RuleReader:
             title=self._text(value, "title"),
             resource=subject,
             severity=severity or "low",
-            profiles=self._profiles(value.get("profiles")),
+            profiles=self._profiles(value.get("profiles"), parameters, (applies, require)),
             rationale=self._text(value, "rationale"),
             references=self._references(value.get("references")),
             controls=self._controls(value.get("controls")),
@@ -224,12 +224,41 @@ class _RuleReader:
             self._fault((key,), f"{key} is never {value[key]}", did_you_mean(str(value[key]), words))
         return found
 
-    def _profiles(self, value: object) -> tuple[str, ...]:
-        names = PROFILES if value is None else value
-        if not isinstance(names, list | tuple) or not names or not all(name in PROFILES for name in names):
+    def _profiles(
+        self,
+        value: object,
+        parameters: Mapping[str, Parameter],
+        conditions: Iterable[Condition | None],
+    ) -> dict[str, dict[str, ParameterValue]]:
+        """Read the profiles: a list of names, or names with the defaults of parameters that differ there."""
+        given = PROFILES if value is None else value
+        profiles: dict[Any, Any] = {}
+        if isinstance(given, dict):
+            profiles = given
+        elif isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
+            profiles = {name: {} for name in given}
+        if not profiles or not all(name in PROFILES for name in profiles):
             self._fault(("profiles",), f"profiles is a list of {' and '.join(PROFILES)}")
-            return ()
-        return tuple(names)
+            return {}
+        defaults: dict[str, dict[str, ParameterValue]] = {}
+        for name, values in profiles.items():
+            steps = ("profiles", name)
+            if not isinstance(values, dict):
+                self._fault(steps, "a profile is a mapping of parameters to their defaults in it", "Write {} for none.")
+                continue
+            defaults[name] = values
+            found = [leaf for condition in conditions for leaf in leaves(condition)]
+            compared = {leaf.right.name: leaf.left for leaf in found if isinstance(leaf.right, ParameterRef)}
+            for parameter, default in values.items():
+                here = (*steps, parameter)
+                if parameter not in parameters:
+                    hint = did_you_mean(str(parameter), list(parameters))
+                    self._fault(here, f"unknown parameter {parameter}", hint)
+                elif wrong := parameter_fault(parameters[parameter], default):
+                    self._fault(here, wrong)
+                elif isinstance(left := compared.get(parameter), FieldRef) and left.field.words:
+                    self.faults += check_words(self.document, here, default, left.field)
+        return defaults
 
     def _references(self, value: object) -> tuple[str, ...]:
         links = [] if value is None else value

@@ -134,6 +134,7 @@ class Rule:
     """A rule as its file says it.
 
     Attributes:
+        profiles: those it runs in, each with the defaults of parameters that differ there.
         place: where it stands.
         sha256: of its content, independent of layout and comments.
         own: it is the user's, not bundled.
@@ -143,7 +144,7 @@ class Rule:
     title: str
     resource: Subject
     severity: Severity
-    profiles: tuple[str, ...]
+    profiles: Mapping[str, Mapping[str, ParameterValue]]
     rationale: str
     references: tuple[str, ...]
     controls: Mapping[str, tuple[str, ...]]
