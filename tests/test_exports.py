@@ -71,7 +71,16 @@ def _bytes(content: object) -> bytes:
 def rows(inventory: Inventory, table: str) -> list[Json]:
     path = inventory.spool.get(table)
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path else []
-    return [row | {"vault_id": row["id"][: row["vault_length"]]} if "vault_length" in row else row for row in found]
+    # What is plainly read off the id is not written beside it.
+    return [
+        {
+            "name": row["id"].rpartition("/")[2],
+            "subscription_id": row["id"].split("/")[2],
+            "vault_id": row["id"][: row.get("vault_length", 0)],
+            **row,
+        }
+        for row in found
+    ]
 
 
 def gaps(inventory: Inventory, *kinds: str) -> list[Gap]:

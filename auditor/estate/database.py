@@ -259,8 +259,9 @@ class _Loader:
         self.rows("objective_words", {"value": "VARCHAR", "hours": "DOUBLE", "reason": "VARCHAR"}, rows)
         self.connection.execute(
             "INSERT INTO objectives SELECT v.n, w.hours, ?, CASE WHEN w.hours IS NULL THEN coalesce(w.reason, ?) END"
-            f" FROM virtual_machines v LEFT JOIN vm_tags t ON t.n = v.n"
-            f" LEFT JOIN objective_words w ON w.value = t.{tag.column}_key WHERE t.{tag.column}_here OR NOT v.tags_read",
+            " FROM virtual_machines v LEFT JOIN vm_tags t ON t.n = v.n"
+            f" LEFT JOIN objective_words w ON w.value = t.{tag.column}_key"
+            f" WHERE t.{tag.column}_here OR NOT v.tags_read",
             [f"tag {rpo.tag}", f"its tag {rpo.tag} could not be read"],
         )
 

@@ -28,15 +28,14 @@ FROM (
 )
 GROUP BY n;
 
--- Backup jobs of VMs that ended, and those that do not say whether they are such (word is NULL).
+-- Backup jobs of VMs that ended, and those that do not say whether they are such (badness is NULL). Of two that started in
+-- the same instant the worse one counts as the newer.
 CREATE VIEW ended_jobs AS
-SELECT j.n, j.vault_id_n AS vault_n, j.vm_id_n AS vm_n, j.container_n, j.started,
+SELECT j.vault_id_n AS vault_n, j.vm_id_n AS vm_n, j.container_n, j.started,
        CASE WHEN j.operation IS NULL OR j.started IS NULL THEN NULL
-            ELSE CASE j.status_key WHEN 'completed' THEN 'Completed'
-                                   WHEN 'completedwithwarnings' THEN 'CompletedWithWarnings'
-                                   WHEN 'failed' THEN 'Failed'
-                                   WHEN 'cancelled' THEN 'Cancelled' END
-       END AS word,
+            ELSE CASE j.status_key WHEN 'completed' THEN 0 WHEN 'completedwithwarnings' THEN 1 WHEN 'cancelled' THEN 2
+                                   WHEN 'failed' THEN 3 END
+       END AS badness,
        now_us() IS NULL OR j.started BETWEEN now_us() - 14 * 86400000000 AND now_us() AS recent
 FROM backup_jobs j
 WHERE coalesce(j.management_type, 'AzureIaasVM') = 'AzureIaasVM' AND coalesce(j.operation_key, 'backup') = 'backup'
@@ -45,22 +44,23 @@ WHERE coalesce(j.management_type, 'AzureIaasVM') = 'AzureIaasVM' AND coalesce(j.
 -- Whose job it is: of the item of the VM that it names, else of the only item of that container. Two items never share a
 -- job; those that would are told.
 CREATE TABLE jobs_of_items AS
-SELECT item_n, count(*) FILTER (shared) AS shared, count(*) FILTER (word IS NULL AND coalesce(recent, TRUE) AND NOT shared) AS unclear,
-       count(*) FILTER (word IN ('Completed', 'CompletedWithWarnings') AND recent AND NOT shared) AS good,
-       count(*) FILTER (word = 'Failed' AND recent AND NOT shared) AS failed,
-       CASE WHEN count(*) FILTER (shared OR (word IS NULL AND started IS NULL)) = 0
-                 AND (max(started) FILTER (word IS NULL) IS NULL
-                      OR max(started) FILTER (word IS NULL) < max(started) FILTER (word IS NOT NULL))
-            THEN arg_max(word, CAST(started AS HUGEINT) * 4294967296 + n) FILTER (word IS NOT NULL)
+SELECT item_n, count(*) FILTER (shared) AS shared, count(*) FILTER (badness IS NULL AND coalesce(recent, TRUE) AND NOT shared) AS unclear,
+       count(*) FILTER (badness IN (0, 1) AND recent AND NOT shared) AS good,
+       count(*) FILTER (badness = 3 AND recent AND NOT shared) AS failed,
+       CASE WHEN count(*) FILTER (shared OR (badness IS NULL AND started IS NULL)) = 0
+                 AND (max(started) FILTER (badness IS NULL) IS NULL
+                      OR max(started) FILTER (badness IS NULL) < max(started) FILTER (badness IS NOT NULL))
+            THEN CASE max(started * 4 + badness) & 3 WHEN 0 THEN 'Completed' WHEN 1 THEN 'CompletedWithWarnings'
+                                                     WHEN 2 THEN 'Cancelled' WHEN 3 THEN 'Failed' END
        END AS newest
 FROM (
-  SELECT i.n AS item_n, c.vm_n IS NOT NULL AS shared, j.n, j.word, j.started, j.recent
+  SELECT i.n AS item_n, c.vm_n IS NOT NULL AS shared, j.badness, j.started, j.recent
   FROM ended_jobs j
   JOIN item_states i ON i.vault_n = j.vault_n AND i.vm_n = j.vm_n AND i.maybe_vm
   LEFT JOIN (SELECT vault_n, vm_n FROM item_states WHERE maybe_vm GROUP BY vault_n, vm_n HAVING count(*) > 1) c
     ON c.vault_n = j.vault_n AND c.vm_n = j.vm_n
   UNION ALL
-  SELECT i.n AS item_n, c.container_n IS NOT NULL AS shared, j.n, j.word, j.started, j.recent
+  SELECT i.n AS item_n, c.container_n IS NOT NULL AS shared, j.badness, j.started, j.recent
   FROM ended_jobs j
   JOIN item_states i ON i.container_n = j.container_n AND i.maybe_vm
   LEFT JOIN (SELECT container_n FROM item_states WHERE maybe_vm GROUP BY container_n HAVING count(*) > 1) c
@@ -307,6 +307,15 @@ FROM item_states
 WHERE vm_n IS NOT NULL AND maybe_vm
 GROUP BY vm_n;
 
+-- Items whose VM may have another one in what was not read of its subscription, and items whose jobs may be there.
+CREATE VIEW hidden_twins AS
+SELECT i.n, u.cause FROM protected_items i
+JOIN unread u ON u.relation = 'vm_items' AND u.subscription = coalesce(split_part(i.vm_id_key, '/', 3), '');
+
+CREATE VIEW hidden_jobs AS
+SELECT i.n, u.cause FROM protected_items i
+JOIN unread u ON u.relation = 'backup_jobs' AND u.subscription = coalesce(i.subscription_id, '');
+
 -- What rules compare of an item beside its facts: worked out once, for several views and many rules ask for it.
 CREATE TABLE judged_items AS
 SELECT i.n, i.state,
@@ -357,9 +366,9 @@ LEFT JOIN jobs_of_items o ON o.item_n = i.n
 LEFT JOIN twins z ON z.vm_n = i.vm_id_n
 LEFT JOIN left_out x ON x.n = i.n
 LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'
-LEFT JOIN unread si ON si.relation = 'vm_items' AND si.subscription = coalesce(split_part(i.vm_id_key, '/', 3), '')
 LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
-LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '');
+LEFT JOIN hidden_twins si ON si.n = i.n
+LEFT JOIN hidden_jobs js ON js.n = i.n;
 
 -- The backup items of VMs, as item rules see them.
 CREATE VIEW item AS
@@ -441,9 +450,9 @@ LEFT JOIN planned g ON g.n = i.policy_n
 LEFT JOIN twins_told z ON z.vm_n = i.vm_n
 LEFT JOIN left_out x ON x.n = i.n
 LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'
-LEFT JOIN unread si ON si.relation = 'vm_items' AND si.subscription = coalesce(split_part(i.vm_id_key, '/', 3), '')
 LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
-LEFT JOIN unread js ON js.relation = 'backup_jobs' AND js.subscription = coalesce(i.subscription_id, '');
+LEFT JOIN hidden_twins si ON si.n = i.n
+LEFT JOIN hidden_jobs js ON js.n = i.n;
 
 -- The live item of each VM, as VM rules see it: one row for every VM. Where items were not all read, only a live
 -- Protected item is sure; anything else might have a twin in what was not read.

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -31,9 +31,9 @@ class Row(NamedTuple):
 
     Attributes:
         arm_id: its id.
-        cells: by column; a folded twin only where folding is more than ASCII. ``vault_length`` tells how much of the id
-            is that of its vault. ``tags`` is a list of ``{n, nk, v, vk}``: name and value with their twins, ``v`` left
-            out where it cannot be used.
+        cells: by column; name and subscription only where they are not plainly read off the id, a folded twin only
+            where folding is more than ASCII. ``vault_length`` tells how much of the id is that of its vault. ``tags`` is
+            a list of ``{n, nk, v, vk}``: name and value with their twins, ``v`` left out where it cannot be used.
         problems: the values that could not be used.
     """
 
@@ -149,8 +149,9 @@ def _identity(arm_id: ArmId, called: object, table: Table, source: str) -> dict[
     cells: dict[str, Any] = {"id": text, "source": source}
     if not text.isascii():
         cells["key"] = fold(text)
-    _put_text(cells, "name", called if isinstance(called, str) and called else arm_id.name)
-    if arm_id.subscription is not None:
+    if isinstance(called, str) and called and called != arm_id.name:
+        _put_text(cells, "name", called)
+    if arm_id.subscription is not None and not arm_id.subscription.isascii():
         cells["subscription_id"] = fold(arm_id.subscription)
     if arm_id.resource_group is not None:
         _put_text(cells, "resource_group_name", arm_id.resource_group)
@@ -165,10 +166,15 @@ def _read_columns(row: Row, values: Sequence[Any], table: Table) -> list[str]:
     bad: list[str] = []
     # What is ordinary is told apart here, without a call: a million resources have twenty million values.
     for step in _plan(table):
-        name, twin, kind, place, more, words = step.quick
+        name, twin, kind, place, more, words, pick = step.quick
         value = values[place]
         if value is None:
             if not more:
+                continue
+        elif pick is not None:
+            picked = pick(value)
+            if picked is not None:
+                cells[name] = picked
                 continue
         elif type(value) is str:
             if kind == "word":
@@ -212,12 +218,13 @@ class _Step(NamedTuple):
 
     Attributes:
         quick: the column's name, that of its folded twin, what is ordinary for it, the first place its value may stand
-            at in the shape, whether there are more, and the words it takes.
+            at in the shape, whether there are more, the words it takes, and what picks ASCII text out of an ordinary
+            value (``None`` for any other).
         places: all of these.
         column: its declaration.
     """
 
-    quick: tuple[str, str, str, int, bool, frozenset[str]]
+    quick: tuple[str, str, str, int, bool, frozenset[str], Callable[[Any], str | None] | None]
     places: tuple[int, ...]
     column: Column
 
@@ -233,7 +240,8 @@ def _plan(table: Table) -> tuple[_Step, ...]:
         places = tuple(paths.index(path) for path in column.paths)
         twin = f"{column.name}_key" if column.folded else ""
         words = frozenset(column.words) - {"Invalid"}
-        steps.append(_Step((column.name, twin, kind, places[0], len(places) > 1, words), places, column))
+        quick = (column.name, twin, kind, places[0], len(places) > 1, words, _QUICK_PICKS.get(column.pick or ""))
+        steps.append(_Step(quick, places, column))
     return tuple(steps)
 
 
@@ -442,6 +450,38 @@ def _location(value: Json) -> Json:
     return fold(value).replace(" ", "") if isinstance(value, str) else value
 
 
+def _quick_location(value: object) -> str | None:
+    text = value.replace(" ", "").lower() if isinstance(value, str) and value.isascii() else ""
+    return text if text and not text.isspace() else None
+
+
+def _quick_status(value: object, part: str) -> str | None:
+    if type(value) is list and len(value) == 1 and type(value[0]) is dict:
+        text = value[0].get(part)
+        return text if type(text) is str and text.isascii() and text and not text.isspace() else None
+    return None
+
+
+def _quick_power(value: object) -> str | None:
+    if type(value) is list:
+        for entry in value:
+            code = entry.get("code") if type(entry) is dict else None
+            if type(code) is not str:
+                return None
+            if code.startswith("PowerState/"):
+                word = code[11:].strip().lower()
+                return word if word.isascii() and word not in ("", "unknown") else None
+    return None
+
+
+# The ordinary values of the picks above; whatever gives None here is looked at with care.
+_QUICK_PICKS: dict[str, Callable[[Any], str | None]] = {
+    "location": _quick_location,
+    "agent-status": lambda value: _quick_status(value, "displayStatus"),
+    "agent-code": lambda value: _quick_status(value, "code"),
+    "agent-message": lambda value: _quick_status(value, "message"),
+    "power-state": _quick_power,
+}
 _PICKS = {
     "presence": _presence,
     "location": _location,

@@ -132,6 +132,7 @@ class _Reader:
         self.passed_over: list[str] = []
         self.others = 0
         self.longest = 0
+        self.ascii = True
 
     def __enter__(self) -> Self:
         return self
@@ -335,6 +336,7 @@ class _Reader:
         if file is None:
             file = self.spools[table] = (self.folder / f"{table}.ndjson").open("wb")
         file.write(lines)
+        self.ascii = self.ascii and lines.isascii()
         self.longest = max(self.longest, len(lines))
 
     def inventory(self, complete: frozenset[str]) -> Inventory:
@@ -356,6 +358,7 @@ class _Reader:
             passed_over=tuple(sorted(self.passed_over)),
             other_files=self.others,
             assumed=complete,
+            ascii=self.ascii,
         )
 
 

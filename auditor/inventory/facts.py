@@ -116,7 +116,8 @@ def _merge(connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inven
     """Make the table of facts of all that was read; where rows are of one resource, one row of them."""
     name = f"facts_{table.name}"
     types = stored_columns(table)
-    parts = [_spool_sql(inventory.spool[table.name], inventory.longest, types)] if table.name in inventory.spool else []
+    spool = inventory.spool.get(table.name)
+    parts = [_spool_sql(spool, inventory.longest, types, twins=not inventory.ascii)] if spool is not None else []
     parts += [_snapshot_sql(table, snapshot, with_links=False) for snapshot in inventory.snapshots]
     if not parts:
         described = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
@@ -162,8 +163,8 @@ def link_facts(connection: duckdb.DuckDBPyConnection) -> None:
     for keys in named.values():  # what is not in the inventory has the same number wherever it is named
         strays = " UNION ".join(f"SELECT {key} AS key FROM {name} WHERE {_link(key)} IS NULL" for name, key in keys)
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE strays AS SELECT key AS stray, CAST(-row_number() OVER (ORDER BY key) AS INTEGER)"
-            f" AS n FROM ({strays}) WHERE key IS NOT NULL"
+            "CREATE OR REPLACE TEMP TABLE strays AS SELECT key AS stray,"
+            f" CAST(-row_number() OVER (ORDER BY key) AS INTEGER) AS n FROM ({strays}) WHERE key IS NOT NULL"
         )
         for name, key in keys:
             connection.execute(f"UPDATE {name} SET {_link(key)} = strays.n FROM strays WHERE stray = {key}")
@@ -196,19 +197,23 @@ def _gather_tags(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"ALTER TABLE facts_{table.name} DROP COLUMN tags")
 
 
-def _spool_sql(spool: Path, longest: int, types: Mapping[str, str]) -> str:
-    columns = {**types, "vault_length": "INTEGER", "tags": _TAGS}
+def _spool_sql(spool: Path, longest: int, types: Mapping[str, str], *, twins: bool) -> str:
+    given = {column: kind for column, kind in types.items() if twins or not _is_twin(column, types)}
+    columns = {**given, "vault_length": "INTEGER", "tags": _TAGS}
     described = ", ".join(f"'{column}': '{kind}'" for column, kind in columns.items())
     # Only what is not ASCII was folded before; for ASCII, lower case is the same everywhere.
-    key = "coalesce(key, lower(id))"
+    key = "coalesce(key, lower(id))" if twins else "lower(id)"
     own = {
+        "name": "coalesce(name, split_part(id, '/', -1)) AS name",
+        "name_key": f"coalesce({'name_key, ' if twins else ''}lower(name), split_part({key}, '/', -1)) AS name_key",
+        "subscription_id": f"coalesce(subscription_id, CASE WHEN {key} LIKE '/subscriptions/%'"
+        f" THEN split_part({key}, '/', 3) END) AS subscription_id",
         "key": f"{key} AS key",
         "vault_id": "left(id, vault_length) AS vault_id",
         "vault_id_key": f"left({key}, vault_length) AS vault_id_key",
     }
     cells = [
-        own.get(column)
-        or (f"coalesce({column}, lower({_spelled(column)})) AS {column}" if _is_twin(column, types) else f'"{column}"')
+        own.get(column) or (f"{_twin(column, twins=twins)} AS {column}" if _is_twin(column, types) else f'"{column}"')
         for column in types
     ]
     return (
@@ -299,6 +304,10 @@ def _with_absence(table: Table) -> str:
     return (
         f"SELECT *{replaced}, {shown} AS resource_group_id, {_GROUP} AS resource_group_id_key FROM facts_{table.name}"
     )
+
+
+def _twin(column: str, *, twins: bool) -> str:
+    return f"coalesce({column}, lower({_spelled(column)}))" if twins else f"lower({_spelled(column)})"
 
 
 def _is_twin(name: str, types: Mapping[str, str]) -> bool:

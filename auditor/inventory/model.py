@@ -75,6 +75,7 @@ class Inventory:
         snapshots: what was opened, its gaps, problems and sources being among those above.
         assumed: tables that somebody declared to be whole.
         notices: what is worth knowing about the inventory as a whole.
+        ascii: nothing in the spool goes beyond ASCII, so that no row has a folded twin.
     """
 
     spool: Mapping[str, Path]
@@ -90,3 +91,4 @@ class Inventory:
     snapshots: tuple[Snapshot, ...] = ()
     assumed: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
+    ascii: bool = False

@@ -89,4 +89,5 @@ def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory
         snapshots=tuple(snapshot for part in parts for snapshot in part.snapshots),
         assumed=assumed,
         notices=tuple(notices),
+        ascii=all(part.ascii for part in parts if part.spool),
     )
