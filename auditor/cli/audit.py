@@ -33,7 +33,9 @@ def audit(
     exemptions: options.ExemptionsFile = None,
     output: Annotated[
         list[str],
-        typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
+        typer.Option(
+            "-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html, .parquet); - is JSON on stdout."
+        ),
     ] = [],
     baseline: Annotated[
         Path | None,
@@ -60,23 +62,30 @@ def audit(
     )
     settings = settle(flags)
     outputs = output or settings.config.outputs
-    from auditor.formats import writer_for
+    from auditor.formats import writer_for, writes_matrix
 
     writers = [writer_for(name) for name in outputs]
     read = [config or DEFAULT_CONFIG, *rules, *(path for path in (exemptions, baseline) if path is not None)]
     check_outputs([path for _, path in writers], [*inventory, *map(str, read)])
     earlier = _baseline(baseline, settings)
-    with assessed(inventory, settings, primary_endpoint, earlier) as assessment:
+    from auditor.atomic_file import atomic_file
+
+    # Without a report that holds them all, nobody waits for the evidence of a million verdicts.
+    brief = earlier is None and bool(writers) and all(writes_matrix(writer) for writer, _ in writers)
+    with assessed(inventory, settings, primary_endpoint, earlier, brief=brief) as assessment:
         report = assessment.report
+        for writer, path in writers:
+            if writes_matrix(writer):
+                with atomic_file(Path(path)) as file:
+                    writer.write_verdicts(assessment, file)
     if earlier is not None:
         from auditor.assessment.baseline import same_estate
 
         if not same_estate(earlier, report):
             hint = "It has no subscription in common with the inventory: give a report of the same estate."
             raise UsageError(f"the baseline {baseline} is of another estate", hint)
-    from auditor.atomic_file import atomic_file
-
-    for writer, path in writers:
+    reports = [(writer, path) for writer, path in writers if not writes_matrix(writer)]
+    for writer, path in reports:
         if path != "-":
             with atomic_file(Path(path)) as file:
                 writer.write(report, file)
@@ -86,7 +95,7 @@ def audit(
 
     console = Console(stderr=any(path == "-" for _, path in writers), highlight=False, markup=False, emoji=False)
     print_summary(report, console, [path for _, path in writers if path != "-"])
-    for writer, path in writers:
+    for writer, path in reports:
         if path == "-":
             sys.stdout.flush()
             writer.write(report, sys.stdout.buffer)
@@ -128,6 +137,8 @@ def assessed(
     settings: Settings,
     primary_endpoint: str | None,
     baseline: "Report | None" = None,
+    *,
+    brief: bool = False,
 ) -> "Iterator[Assessment]":
     """Yield the assessment of exports; its database and files live as long as the block."""
     if not all(inventory) or not inventory:
@@ -153,7 +164,7 @@ def assessed(
             exemptions=settings.exemptions,
             baseline=baseline,
         )
-        assessment = assess(facts, folder, question)
+        assessment = assess(facts, folder, question, brief=brief)
         try:
             yield assessment
         finally:

@@ -23,8 +23,8 @@ from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold, visible
 
-# What the database may hold in memory; the rest of a large estate waits on disk.
-MEMORY = "700MB"
+# What the database may hold in memory where nobody asks for every finding; the rest of a large estate waits on disk.
+MEMORY = "900MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ class Estate:
         return not any(gap.table in (table, EVERY_TABLE) for gap in self.gaps)
 
 
-def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """Open an empty database in memory; what does not fit goes into the folder ``spill``."""
+def connect(spill: Path | None = None, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an empty database in memory; what is beyond ``memory`` (four fifths of the machine's) goes to ``spill``."""
     config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True, "autoinstall_known_extensions": False}
     if spill is not None:
-        config |= {"memory_limit": MEMORY, "temp_directory": str(spill / "spill")}
+        config |= {"temp_directory": str(spill / "spill"), **({"memory_limit": memory} if memory else {})}
     return duckdb.connect(config=config)
 
 
@@ -75,6 +75,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     vaults_anywhere: bool = False,
     as_of: int | None = None,
     complete: frozenset[str] = frozenset(),
+    memory: str | None = None,
     exemptions: Exemptions = NO_EXEMPTIONS,
     exempt_from: Sequence[str] = (),
 ) -> Estate:
@@ -90,10 +91,11 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         as_of: the time to judge at; the inventory's own when ``None``.
         complete: tables that the caller declared to be whole.
         exemptions: what was exempted.
+        memory: what the database may hold in memory, such as ``900MB``.
         exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
     """
     now = as_of if as_of is not None else inventory.collected_at
-    connection = connect(folder)
+    connection = connect(folder, memory)
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory)]
     wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}
@@ -122,7 +124,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     # Nothing after this needs other files or the network; rules are other people's.
     folders = [str(folder), *(str(snapshot.folder) for snapshot in inventory.snapshots)]
     connection.execute("SET allowed_directories = ?", [folders])
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    connection.execute("SET enable_external_access = false")
     return Estate(
         connection,
         now,

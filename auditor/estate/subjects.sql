@@ -57,14 +57,16 @@ FROM (
   SELECT i.n AS item_n, c.vm_n IS NOT NULL AS shared, j.badness, j.started, j.recent
   FROM ended_jobs j
   JOIN item_states i ON i.vault_n = j.vault_n AND i.vm_n = j.vm_n AND i.maybe_vm
-  LEFT JOIN (SELECT vault_n, vm_n FROM item_states WHERE maybe_vm GROUP BY vault_n, vm_n HAVING count(*) > 1) c
-    ON c.vault_n = j.vault_n AND c.vm_n = j.vm_n
+  LEFT JOIN (
+    SELECT vault_n, vm_n FROM item_states
+    WHERE maybe_vm AND vm_n IN (SELECT vm_n FROM live WHERE items > 1) GROUP BY vault_n, vm_n HAVING count(*) > 1
+  ) c ON c.vault_n = j.vault_n AND c.vm_n = j.vm_n
   UNION ALL
   SELECT i.n AS item_n, c.container_n IS NOT NULL AS shared, j.badness, j.started, j.recent
   FROM ended_jobs j
   JOIN item_states i ON i.container_n = j.container_n AND i.maybe_vm
-  LEFT JOIN (SELECT container_n FROM item_states WHERE maybe_vm GROUP BY container_n HAVING count(*) > 1) c
-    ON c.container_n = j.container_n
+  -- A container has the number of its first item, so another one in it has another.
+  LEFT JOIN (SELECT DISTINCT container_n FROM item_states WHERE container_n <> n) c ON c.container_n = j.container_n
   WHERE j.vm_n IS NULL
 )
 GROUP BY item_n;
@@ -299,12 +301,12 @@ LEFT JOIN virtual_machines v ON v.n = i.vm_id_n
 JOIN disk_exclusions x ON x.disk_exclusion = i.disk_exclusion AND x.data_disk_luns IS NOT DISTINCT FROM v.data_disk_luns
 WHERE i.disk_exclusion IS NOT NULL;
 
--- How many items a VM has: those known to be live, and those that may be.
+-- How many items a VM has that has several: those known to be live, and those that may be.
 CREATE VIEW twins AS
 SELECT vm_n, count(*) FILTER (kind = 'vm' AND state <> 'soft-deleted') AS at_least,
        count(*) FILTER (coalesce(state, '') <> 'soft-deleted') AS at_most
 FROM item_states
-WHERE vm_n IS NOT NULL AND maybe_vm
+WHERE vm_n IN (SELECT vm_n FROM live WHERE items > 1) AND maybe_vm
 GROUP BY vm_n;
 
 -- Items whose VM may have another one in what was not read of its subscription, and items whose jobs may be there.
@@ -342,8 +344,14 @@ SELECT i.n, i.state,
             THEN coalesce(o.good + o.failed + o.unclear, 0) END AS finished_backup_jobs_max,
        CASE WHEN coalesce(je.cause, js.cause) IS NULL AND o.shared = 0 AND o.unclear = 0 AND o.good + o.failed > 0
             THEN o.good / CAST(o.good + o.failed AS DOUBLE) END AS job_success_ratio,
-       coalesce(z.at_least, 0) AS live_items_min,
-       CASE WHEN coalesce(ie.cause, si.cause) IS NULL AND i.vm_id_n IS NOT NULL THEN z.at_most END AS live_items_max,
+       CASE WHEN i.vm_id_n IS NULL THEN 0
+            WHEN z.vm_n IS NOT NULL THEN z.at_least
+            ELSE CAST(coalesce(i.kind = 'vm' AND i.state <> 'soft-deleted', FALSE) AS BIGINT)
+       END AS live_items_min,
+       CASE WHEN coalesce(ie.cause, si.cause) IS NOT NULL OR i.vm_id_n IS NULL THEN NULL
+            WHEN z.vm_n IS NOT NULL THEN z.at_most
+            ELSE CAST(coalesce(i.state, '') <> 'soft-deleted' AS BIGINT)
+       END AS live_items_max,
        CASE WHEN is_bad(i.bad, 'disk_exclusion') THEN NULL
             WHEN i.disk_exclusion IS NOT NULL THEN x.excluded
             WHEN is_bad(i.bad, 'extended_read') THEN NULL
@@ -351,8 +359,7 @@ SELECT i.n, i.state,
             -- The backup service gives extended properties where disks are excluded; Resource Graph may leave them out.
             WHEN i.protection_state IS NOT NULL AND i.current_protection_state IS NULL AND i.datasource_deleted IS NULL
                  AND NOT is_bad(i.bad, 'current_protection_state') AND i.arm_type <> i.arm_type_key THEN FALSE
-       END AS excludes_disks,
-       o.good, o.failed, o.shared, o.unclear
+       END AS excludes_disks
 FROM (
   SELECT *, CASE WHEN last_recovery_point > never() AND last_recovery_point <= now_us()
                  THEN (now_us() - last_recovery_point) / 3.6e9 END AS age
@@ -427,15 +434,15 @@ SELECT i.*,
        CASE WHEN i.last_backup_status_key <> 'inprogress'
                  THEN 'lastBackupStatus is "' || i.last_backup_status || '", which Azure does not document'
             ELSE coalesce(je.cause, js.cause,
-                          CASE WHEN i.shared > 0 THEN 'its jobs could be those of another item too'
-                               WHEN i.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
+                          CASE WHEN o.shared > 0 THEN 'its jobs could be those of another item too'
+                               WHEN o.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
                           'lastBackupStatus says nothing, and there is no finished job of it')
        END AS last_backup_reason,
        coalesce(je.cause, js.cause,
-                CASE WHEN i.shared > 0 THEN 'its jobs could be those of another item too'
-                     WHEN i.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
+                CASE WHEN o.shared > 0 THEN 'its jobs could be those of another item too'
+                     WHEN o.unclear > 0 THEN 'a job does not say what it was or how it ended' END,
                 'there is no finished job of it') AS jobs_reason,
-       i.good || ' of ' || (i.good + i.failed) || ' backup jobs of the last 14 days succeeded.' AS jobs_note,
+       o.good || ' of ' || (o.good + o.failed) || ' backup jobs of the last 14 days succeeded.' AS jobs_note,
        coalesce(ie.cause, si.cause, 'the state or kind of an item is not known') AS live_items_reason,
        'Its backup items: ' || z.words || '.' AS twins_note,
        CASE WHEN i.disk_exclusion IS NOT NULL THEN x.reason
@@ -447,6 +454,7 @@ LEFT JOIN backup_policies p ON p.n = i.policy_n
 LEFT JOIN vaults u ON u.n = i.vault_n
 LEFT JOIN strays a ON a.n = i.n
 LEFT JOIN planned g ON g.n = i.policy_n
+LEFT JOIN jobs_of_items o ON o.item_n = i.n
 LEFT JOIN twins_told z ON z.vm_n = i.vm_n
 LEFT JOIN left_out x ON x.n = i.n
 LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'

@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
 
 from auditor.assessment.model import Diff, Report
 from auditor.errors import UsageError
 from auditor.yaml_source import did_you_mean
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from auditor.assessment.assess import Assessment
+
 # The longest suffix that fits wins. A module is imported only when its format is asked for.
-SUFFIXES = {".json": "as_json", ".csv": "as_csv", ".html": "as_html"}
+SUFFIXES = {".json": "as_json", ".csv": "as_csv", ".html": "as_html", ".parquet": "as_parquet"}
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -23,14 +28,26 @@ class Writer(Protocol[T_contra]):
         """Write the whole of it."""
 
 
-def writer_for(output: str) -> tuple[Writer[Report], str]:
+class MatrixWriter(Protocol):
+    """A module that writes verdicts straight out of the database, while it is open."""
+
+    def write_verdicts(self, assessment: "Assessment", file: BinaryIO, /) -> None:
+        """Write all of them."""
+
+
+def writes_matrix(writer: Writer[Report] | MatrixWriter) -> "TypeIs[MatrixWriter]":
+    """Tell which of the two a writer is."""
+    return hasattr(writer, "write_verdicts")
+
+
+def writer_for(output: str) -> tuple[Writer[Report] | MatrixWriter, str]:
     """Return the writer of reports for ``[FORMAT:]FILE`` and the file; ``-`` is JSON on standard output.
 
     Raises:
         UsageError: the name does not tell a format.
     """
     name, path = _format_of(output, SUFFIXES)
-    return cast("Writer[Report]", import_module(f"auditor.formats.{name}")), path
+    return cast("Writer[Report] | MatrixWriter", import_module(f"auditor.formats.{name}")), path
 
 
 def diff_writer_for(output: str) -> tuple[Writer[Diff], str]:

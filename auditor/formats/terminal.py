@@ -149,12 +149,12 @@ def _rules(report: Report) -> Iterator[Text]:
 
 
 def _worst(report: Report) -> Iterator[Text]:
-    if not report.findings:
+    if not report.summary.counts.fail and not report.summary.counts.unknown:
         return
     resources = {resource.id: resource for resource in report.resources}
     for finding in report.findings[:MOST_FINDINGS]:
         yield cut(finding_line(finding, resources[finding.resource]))
-    more = len(report.findings) - MOST_FINDINGS
+    more = report.summary.counts.fail + report.summary.counts.unknown - len(report.findings[:MOST_FINDINGS])
     if more > 0:
         yield Text(f"and {more:,} more: write a report with -o report.html", style="dim")
     yield Text()

@@ -32,8 +32,8 @@ class Row(NamedTuple):
     Attributes:
         arm_id: its id.
         cells: by column; name and subscription only where they are not plainly read off the id, a folded twin only
-            where folding is more than ASCII. ``vault_length`` tells how much of the id is that of its vault. ``tags`` is
-            a list of ``{n, nk, v, vk}``: name and value with their twins, ``v`` left out where it cannot be used.
+            where folding is more than ASCII. ``vault_length`` tells how much of the id is its vault's. ``tags`` is a
+            list of ``{n, nk, v, vk}``: name and value with their twins, ``v`` left out where it cannot be used.
         problems: the values that could not be used.
     """
 
