@@ -162,87 +162,115 @@ def _identity(arm_id: ArmId, called: object, table: Table, source: str) -> dict[
 
 def _read_columns(row: Row, values: Sequence[Any], table: Table) -> list[str]:
     """Put the declared facts into a row; return the columns whose value could not be used."""
-    cells, absent = row.cells, shape_of(table).absent
-    bad: list[str] = []
-    # What is ordinary is told apart here, without a call: a million resources have twenty million values.
-    for step in _plan(table):
-        name, twin, kind, place, more, words, pick = step.quick
-        value = values[place]
+    cells, plan, absent = row.cells, _plan(table), shape_of(table).absent
+    # A million resources have twenty million values: what is ordinary is told apart here, each type in its own loop and
+    # without a call. Whatever else stands there is looked at with care.
+    odd = []
+    for step in plan.texts:
+        value = values[step.place]
+        if type(value) is str and value and not value.isspace():
+            cells[step.name] = value
+            if not value.isascii():
+                cells[step.twin] = fold(value)
+        elif value is not None or step.more:
+            odd.append(step)
+    for step in plan.words:
+        value = values[step.place]
+        if type(value) is str and value in step.words:
+            cells[step.name] = value
+        elif value is not None or step.more:
+            odd.append(step)
+    for step in plan.presences:
+        value = values[step.place]
+        if value is not absent[step.place]:
+            if isinstance(value, Part):
+                cells[step.name] = True
+            else:
+                odd.append(step)
+    for step in plan.others:
+        value = values[step.place]
         if value is None:
-            if not more:
-                continue
-        elif pick is not None:
-            picked = pick(value)
-            if picked is not None:
-                cells[name] = picked
-                continue
-        elif type(value) is str:
-            if kind == "word":
-                if value in words:
-                    cells[name] = value
-                    continue
-            elif kind == "text":
-                if value and not value.isspace():
-                    cells[name] = value
-                    if not value.isascii():
-                        cells[twin] = fold(value)
-                    continue
-            elif kind == "time" and value[:4] not in ("0001", "2001") and (when := parse_time(value)) is not None:
-                cells[name] = when
-                continue
-        elif type(value) is bool:
-            if kind == "boolean":
-                cells[name] = value
-                continue
-        elif kind == "presence" and isinstance(value, Part):
-            if value is not absent[place]:
-                cells[name] = True
-            continue
+            if step.more:
+                odd.append(step)
+        elif step.pick is not None and (picked := step.pick(value)) is not None:
+            cells[step.name] = picked
+        elif step.kind == "boolean" and type(value) is bool:
+            cells[step.name] = value
+        elif step.kind == "id" and type(value) is str and (parsed := parse_arm_id(value)) is not None:
+            _put_text(cells, step.name, parsed.text)
+        elif (
+            step.kind == "time"
+            and type(value) is str
+            and value[:4] not in ("0001", "2001")
+            and (when := parse_time(value)) is not None
+        ):
+            cells[step.name] = when
+        else:
+            odd.append(step)
+    bad = []
+    for step in odd:
         try:
             usable = _usable_of(values, step, table)
         except _Unusable as error:
-            bad.append(name)
-            row.problems.append(Problem(table.name, row.key, name, str(error)))
+            bad.append(step.name)
+            row.problems.append(Problem(table.name, row.key, step.name, str(error)))
             continue
-        if usable is None:
-            continue
-        if twin and isinstance(usable, str):
-            _put_text(cells, name, usable)
-        else:
-            cells[name] = usable
+        if step.twin and isinstance(usable, str):
+            _put_text(cells, step.name, usable)
+        elif usable is not None:
+            cells[step.name] = usable
     return bad
 
 
-class _Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Step:
     """How one column is read.
 
     Attributes:
-        quick: the column's name, that of its folded twin, what is ordinary for it, the first place its value may stand
-            at in the shape, whether there are more, the words it takes, and what picks ASCII text out of an ordinary
-            value (``None`` for any other).
-        places: all of these.
-        column: its declaration.
+        name: the column; ``twin`` is its folded twin, or empty.
+        kind: its type, empty where its value is picked out of what stands there.
+        place: the first place its value may stand at in the shape; ``more`` tells whether there are others.
+        words: the words it takes.
+        pick: what picks ASCII text out of an ordinary value, ``None`` of any other.
+        places: all places.
     """
 
-    quick: tuple[str, str, str, int, bool, frozenset[str], Callable[[Any], str | None] | None]
+    name: str
+    twin: str
+    kind: str
+    place: int
+    more: bool
+    words: frozenset[str]
+    pick: Callable[[Any], str | None] | None
     places: tuple[int, ...]
     column: Column
 
 
+class _Plan(NamedTuple):
+    """The columns of a table by what is ordinary for them."""
+
+    texts: tuple[_Step, ...]
+    words: tuple[_Step, ...]
+    presences: tuple[_Step, ...]
+    others: tuple[_Step, ...]
+
+
 @cache
-def _plan(table: Table) -> tuple[_Step, ...]:
+def _plan(table: Table) -> _Plan:
     paths = shape_of(table).paths
-    steps = []
+    kinds: dict[str, list[_Step]] = {"text": [], "word": [], "presence": [], "": []}
     for column in table.columns:
-        kind: str = "word" if column.words else column.type
-        if column.pick is not None:
-            kind = "presence" if column.pick == "presence" else ""
         places = tuple(paths.index(path) for path in column.paths)
         twin = f"{column.name}_key" if column.folded else ""
         words = frozenset(column.words) - {"Invalid"}
-        quick = (column.name, twin, kind, places[0], len(places) > 1, words, _QUICK_PICKS.get(column.pick or ""))
-        steps.append(_Step(quick, places, column))
-    return tuple(steps)
+        pick = _QUICK_PICKS.get(column.pick or "")
+        type_ = column.type if column.pick is None else ""
+        step = _Step(column.name, twin, type_, places[0], len(places) > 1, words, pick, places, column)
+        kind = "word" if column.words else "text" if column.type == "text" else ""
+        if column.pick is not None:
+            kind = "presence" if column.pick == "presence" and len(places) == 1 else ""
+        kinds[kind].append(step)
+    return _Plan(*map(tuple, kinds.values()))
 
 
 def _usable_of(values: Sequence[Any], step: _Step, table: Table) -> object:
