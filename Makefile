@@ -51,7 +51,8 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## Print benchmark figures as JSON
-	$(BIN)/python bench/bench_audit.py
+	$(BIN)/python bench/bench_audit.py exports 1000
+	$(BIN)/python bench/bench_audit.py snapshot 100000
 
 constraints: $(READY) ## Pin newer versions of what the package and its checks need
 	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \

@@ -89,7 +89,7 @@ def vm(number: int) -> Json:
                         },
                     ],
                     "extensionHandlers": [
-                        {"type": f"Microsoft.Example.Extension{index}", "status": {"code": "ok", "message": "x" * 300}}
+                        {"type": f"Microsoft.Example.Extension{index}", "status": {"code": "ok", "message": "x" * 540}}
                         for index in range(5)
                     ],
                 },

@@ -19,32 +19,38 @@ NOW = parse_time("2026-11-02T06:00:00Z") or 0
 HOUR = 3_600_000_000
 VMS_A_POLICY, VMS_A_VAULT, VMS_A_SUBSCRIPTION, VMS_A_GROUP = 50, 200, 2_000, 20
 _SUB = "printf('%08x-5b6e-4a0c-9d37-1f2e3d4c5b6a', i // 2000)"
-_GROUP = (
-    f"'/subscriptions/' || {_SUB} || '/resourceGroups/RG-Workload-Production-WestEurope-' || printf('%05d', i // 20)"
+_GROUP_NAME = "'RG-Workload-Production-WestEurope-' || printf('%05d', i // 20)"
+_VM_NAME = "'vm-app-production-' || printf('%07d', i)"
+_GROUP = f"'/subscriptions/' || {_SUB} || '/resourceGroups/' || {_GROUP_NAME}"
+_VM = f"{_GROUP} || '/providers/Microsoft.Compute/virtualMachines/' || {_VM_NAME}"
+_VAULT = (
+    f"'/Subscriptions/' || {_SUB} || '/resourceGroups/rg-backup-production-westeurope'"
+    " || '/providers/Microsoft.RecoveryServices/vaults/rsv-production-' || printf('%05d', i // 200)"
 )
-_VM = f"{_GROUP} || '/providers/Microsoft.Compute/virtualMachines/vm-app-production-' || printf('%07d', i)"
-_BACKUP = f"'/subscriptions/' || {_SUB} || '/resourceGroups/rg-backup-production-westeurope/providers/Microsoft.RecoveryServices'"
-_VAULT = f"{_BACKUP} || '/vaults/rsv-production-' || printf('%05d', i // 200)"
 _POLICY = f"{_VAULT} || '/backupPolicies/policy-' || printf('%05d', i // 50)"
-_CONTAINER = "'iaasvmcontainerv2;rg-workload-production-westeurope-' || printf('%05d', i // 20) || ';vm-app-production-' || printf('%07d', i)"
+_CONTAINER = f"'iaasvmcontainerv2;' || lower({_GROUP_NAME}) || ';' || {_VM_NAME}"
 _ITEM = (
     f"{_VAULT} || '/backupFabrics/Azure/protectionContainers/IaasVMContainer;' || {_CONTAINER}"
     f" || '/protectedItems/VM;' || {_CONTAINER}"
 )
-_STATE = "CASE i % 20 WHEN 3 THEN 'ProtectionStopped' WHEN 7 THEN 'IRPending' WHEN 11 THEN 'ProtectionError' ELSE 'Protected' END"
+_STATE = (
+    "CASE i % 20 WHEN 3 THEN 'ProtectionStopped' WHEN 7 THEN 'IRPending' WHEN 11 THEN 'ProtectionError'"
+    " ELSE 'Protected' END"
+)
 _SCHEDULE = (
     """'{"hourlySchedule":{"interval":4,"scheduleWindowDuration":' || CASE WHEN (i // 50) % 5 = 0 THEN 24 ELSE 12 END"""
     """ || ',"scheduleWindowStartTime":"2026-01-01T08:00:00Z"},"schedulePolicyType":"SimpleSchedulePolicyV2","""
     """"scheduleRunFrequency":"Hourly"}'"""
 )
 _RETENTION = (
-    '\'{"retentionPolicyType":"LongTermRetentionPolicy","dailySchedule":{"retentionTimes":["2026-01-01T08:00:00Z"],'
-    '"retentionDuration":{"count":\' || CASE WHEN (i // 50) % 4 = 0 THEN 7 ELSE 30 END || \',"durationType":"Days"}}}\''
+    """'{"retentionPolicyType":"LongTermRetentionPolicy","dailySchedule":{"retentionTimes":["2026-01-01T08:00:00Z"],"""
+    """"retentionDuration":{"count":' || CASE WHEN (i // 50) % 4 = 0 THEN 7 ELSE 30 END"""
+    """ || ',"durationType":"Days"}}}'"""
 )
 CELLS: dict[str, dict[str, str]] = {
     "virtual_machines": {
         "id": _VM,
-        "name": "'vm-app-production-' || printf('%07d', i)",
+        "name": _VM_NAME,
         "location": "'westeurope'",
         "created": str(NOW - 5000 * HOUR),
         "size": "'Standard_D4s_v5'",
@@ -61,15 +67,15 @@ CELLS: dict[str, dict[str, str]] = {
         "agent_reported": "TRUE",
         "agent_version": "CASE WHEN i % 25 = 0 THEN 'Unknown' ELSE '2.14.0.1' END",
         "agent_status": "CASE WHEN i % 25 = 0 THEN 'Not Ready' ELSE 'Ready' END",
-        "agent_code": "CASE WHEN i % 25 = 0 THEN 'ProvisioningState/Unavailable' ELSE 'ProvisioningState/succeeded' END",
+        "agent_code": "'ProvisioningState/' || CASE WHEN i % 25 = 0 THEN 'Unavailable' ELSE 'succeeded' END",
     },
     "vaults": {
         "id": _VAULT,
         "name": "'rsv-production-' || printf('%05d', i // 200)",
         "location": "'westeurope'",
         "declared_redundancy": "CASE WHEN (i // 200) % 7 = 0 THEN 'LocallyRedundant' ELSE 'GeoRedundant' END",
-        "soft_delete_state": "'Enabled'",
-        "soft_delete_days": "14",
+        "declared_soft_delete": "'Enabled'",
+        "declared_soft_delete_days": "14",
     },
     "backup_policies": {
         "id": _POLICY,
@@ -88,7 +94,7 @@ CELLS: dict[str, dict[str, str]] = {
         "arm_type": "'Microsoft.RecoveryServices/vaults/backupFabrics/protectionContainers/protectedItems'",
         "management_type": "'AzureIaasVM'",
         "item_type": "'Microsoft.Compute/virtualMachines'",
-        "friendly_name": "'vm-app-production-' || printf('%07d', i)",
+        "friendly_name": _VM_NAME,
         "container_name": _CONTAINER,
         "vm_id": _VM,
         "policy_id": f"CASE WHEN i % 20 <> 3 THEN {_POLICY} END",

@@ -138,6 +138,35 @@ def test_rules(paths: PathsArgument = None) -> None:
     raise typer.Exit(ExitCode.VIOLATIONS if failures else ExitCode.OK)
 
 
+@app.command("docs")
+def docs(
+    paths: PathsArgument = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write a page for each rule into; else stdout.")
+    ] = None,
+) -> None:
+    """Write a page for each rule: what it means, why, on which evidence, how to fix, its parameters, by example."""
+    from auditor.assessment.cases import load_cases
+    from auditor.atomic_file import atomic_file
+    from auditor.reference.pages import rule_page
+
+    files = _files(paths)
+    together = load_rules([*bundled_files(), *files] if paths else files)
+    for rule in [rule for rule in together if rule.own or not paths]:
+        file = _cases_of(rule, files)
+        page = rule_page(rule, load_cases(file.path, file.shown, rule) if file is not None else [])
+        if output is None:
+            typer.echo(page)
+            continue
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror}", "Choose another folder.") from error
+        with atomic_file(output / f"{rule.id}.md") as page_file:
+            page_file.write(page.encode())
+        typer.echo(f"Wrote {output / f'{rule.id}.md'}", err=True)
+
+
 @app.command("schema")
 def schema(
     what: Annotated[str, typer.Argument(help="rule, cases, config, exemptions, report or diff.")] = "rule",

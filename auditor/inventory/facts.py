@@ -224,7 +224,12 @@ def _spool_sql(spool: Path, longest: int, types: Mapping[str, str], *, twins: bo
 
 def _snapshot_sql(table: Table, snapshot: Snapshot, *, with_links: bool) -> str:
     """Select a table of a snapshot; what an older version did not read is null and ``bad``: not known."""
-    held = snapshot.columns[table.name]
+    held = snapshot.columns.get(table.name)
+    if held is None:  # made before there was such a table
+        types = {**stored_columns(table), **dict.fromkeys(("n", *links_of(table)) if with_links else (), "INTEGER")}
+        empty = [f'CAST(NULL AS {kind}) AS "{column}"' for column, kind in types.items()]
+        empty += [] if with_links else [f"CAST(NULL AS {_TAGS}) AS tags"]
+        return f"SELECT {', '.join(empty)} WHERE FALSE"
     cells = []
     missing = [column.name for column in columns_of(table) if column.name not in held]
     for column, kind in stored_columns(table).items():
@@ -331,7 +336,5 @@ def _view_of(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> N
 
 
 def quoted(text: str | Path) -> str:
-    """Write a literal; in a path, also the signs that would stand for several files stand for themselves."""
-    if isinstance(text, Path):
-        text = "".join(f"[{char}]" if char in "*?[" else char for char in str(text))
-    return "'" + text.replace("'", "''") + "'"
+    """Write a literal."""
+    return "'" + str(text).replace("'", "''") + "'"

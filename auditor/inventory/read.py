@@ -25,7 +25,8 @@ def read_inventory(paths: Iterable[Path], folder: Path, complete: frozenset[str]
     exports: list[Path] = []
     for path in paths:
         (snapshots if path.is_dir() and is_snapshot(path) else exports).append(path)
-    parts = [open_snapshot(path) for path in dict.fromkeys(path.resolve() for path in snapshots)]
+    found = list(dict.fromkeys(path.resolve() for path in snapshots))
+    parts = [_plainly_named(open_snapshot(path), folder / f"snapshot-{number}") for number, path in enumerate(found)]
     if not parts:
         return read_exports(exports, folder, complete)
     if len(parts) > 1 or exports:
@@ -35,9 +36,18 @@ def read_inventory(paths: Iterable[Path], folder: Path, complete: frozenset[str]
     return _together(parts, complete)
 
 
+def _plainly_named(part: Inventory, link: Path) -> Inventory:
+    """Give a folder another name where its own has signs that the database would take for several files."""
+    (snapshot,) = part.snapshots
+    if not set("*?[") & set(str(snapshot.folder)):
+        return part
+    link.symlink_to(snapshot.folder, target_is_directory=True)
+    return replace(part, snapshots=(replace(snapshot, folder=link),))
+
+
 def _names(parts: Sequence[Inventory]) -> list[str]:
     """Return names for the snapshots that tell them apart: as much of their paths as it takes."""
-    folders = [part.snapshots[0].folder for part in parts]
+    folders = [part.snapshots[0].folder.resolve() for part in parts]
     length = 1
     while len({folder.parts[-length:] for folder in folders}) < len(folders):
         length += 1

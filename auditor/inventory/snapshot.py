@@ -19,12 +19,14 @@ import msgspec
 from auditor.errors import UsageError
 from auditor.inventory.facts import TAG_COLUMNS, columns_of, quoted
 from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Snapshot, Source
-from auditor.inventory.tables import TABLES
+from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
 from auditor.text import visible, without_surrogates
 from auditor.timestamps import parse_time, show_time
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_AGAIN = "Take it again (auditor collect)."
+TABLE_NAMES = frozenset(table.name for table in TABLES)
 _PROBLEM = ("table", "key", "column", "reason")
 _CHUNK = 100_000  # rows in a group: what a writer holds in memory
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -193,9 +195,10 @@ def open_snapshot(folder: Path) -> Inventory:
     manifest = _manifest(folder)
     for name, held in manifest.tables.items():
         _verify(folder, name, held)
-    missing = [name for name in (*(table.name for table in TABLES), "tags", "problems") if name not in manifest.tables]
+    missing = [name for name in ("virtual_machines", "tags", "problems") if name not in manifest.tables]
     if missing:
         raise _broken(folder, f"its manifest names no table {missing[0]}")
+    later = [table.name for table in TABLES if table.name not in manifest.tables]
     columns = {name: frozenset(held.columns) for name, held in manifest.tables.items()}
     collected_at = parse_time(manifest.collected_at) if manifest.collected_at is not None else None
     if manifest.collected_at is not None and collected_at is None:
@@ -204,16 +207,23 @@ def open_snapshot(folder: Path) -> Inventory:
         f"{table.name}.{column.name}"
         for table in TABLES
         for column in columns_of(table)
-        if column.name not in columns[table.name]
+        if table.name in columns and column.name not in columns[table.name]
     )
     return Inventory(
         spool={},
         longest=0,
-        rows={table.name: manifest.tables[table.name].rows for table in TABLES},
+        rows={name: held.rows for name, held in manifest.tables.items() if name in TABLE_NAMES},
         gaps=tuple(
             Gap(entry.table, entry.scope, entry.kind, entry.cause, entry.hint)
             for entry in manifest.coverage
             if entry.kind is not None
+        )
+        + tuple(
+            Gap(
+                name, "", "not-exported", f"the snapshot was made by {manifest.tool}, which did not read {name}", _AGAIN
+            )
+            for name in later
+            if name not in OPTIONAL_TABLES
         ),
         problems=_problems(folder, manifest.tables["problems"].rows),
         sources=tuple(Source(source.name, source.sha256, source.rows) for source in manifest.sources),
@@ -272,9 +282,7 @@ def _problems(folder: Path, rows: int) -> tuple[Problem, ...]:
 
 
 def _broken(folder: Path, why: str) -> UsageError:
-    return UsageError(
-        f"{visible(str(folder))} is no usable snapshot: {visible(why)}", "Take it again (auditor collect)."
-    )
+    return UsageError(f"{visible(str(folder))} is no usable snapshot: {visible(why)}", _AGAIN)
 
 
 def _write_synced(path: Path, data: bytes) -> None:
