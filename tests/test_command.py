@@ -56,6 +56,20 @@ def assert_one_error(result: subprocess.CompletedProcess[str], code: int, *words
         assert word in result.stderr
 
 
+def test_pages_of_rules_are_written_for_ones_own_too(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    text = "id: own\ntitle: T\nseverity: low\nresource: vm\nrationale: R\nrequire: {field: vm.agent, equals: ready}\n"
+    (tmp_path / "own" / "own.yaml").write_text(text + "message: m\n", encoding="utf-8")
+    assert run("rules", "docs", "own", "-o", "pages", folder=tmp_path).returncode == 0
+    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["own.md"]
+    assert run("rules", "docs", "own", folder=tmp_path).stdout.startswith("# own\n\nT.\n")
+    assert run("rules", "docs", "-o", "all", folder=tmp_path).returncode == 0
+    written = {path.name: path.read_bytes() for path in (tmp_path / "all").iterdir()}
+    assert written == {path.name: path.read_bytes() for path in (REPOSITORY / "docs" / "rules").iterdir()}
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert_one_error(run("rules", "docs", "-o", "file", folder=tmp_path), 2, "cannot write file")
+
+
 def test_the_example_estate_gets_the_outcomes_that_were_reasoned_out_by_hand(tmp_path: Path) -> None:
     result = run("audit", *EXAMPLE, "-o", str(tmp_path / "r.json"), folder=tmp_path)
     assert result.returncode == 1

@@ -7,7 +7,7 @@ import duckdb
 
 from auditor.assessment.sql import Context, Sql, compile_condition
 from auditor.errors import AuditorError
-from auditor.estate.fields import FROM, SUBJECTS, Subject
+from auditor.estate.fields import SUBJECTS, Subject, from_sql
 from auditor.ruleset.model import BoundRule, Exclusion
 
 
@@ -90,7 +90,8 @@ def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], cont
         inner += [f"{applies.text} AS a{number}", f"{require.text} AS r{number}"]
         values += [*applies.values, *require.values]
         outer.append(outcome_sql(f"a{number}", f"r{number}") + f" AS {column(rule.id)}")
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {FROM[context.subject]}) ORDER BY n"
+    wanted = ", ".join(inner)
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {wanted} FROM {from_sql(context.subject, wanted)}) ORDER BY n"
     return Sql(text, tuple(values))
 
 

@@ -4,6 +4,7 @@ Facts become fields as they are declared (inventory.tables); what is derived fro
 field is its name, so a rule compiles without any further mapping.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -35,6 +36,18 @@ FROM: dict[Subject, str] = {
     "policy": "policy LEFT JOIN vault ON vault.n = policy.vault_n",
     "vault": "vault",
 }
+
+
+def from_sql(subject: Subject, expression: str) -> str:
+    """Return ``FROM`` without the relations that an expression does not mention: each join costs what a rule does.
+
+    A relation is joined to the subject or to its item, and never changes how many rows there are.
+    """
+    first, *joins = FROM[subject].split(" LEFT JOIN ")
+    needed = [join for join in joins if re.search(rf"\b{join.partition(' ')[0]}\.", expression)]
+    return " LEFT JOIN ".join([first, *needed])
+
+
 # The same with the columns that say it in words: what evidence and messages need.
 TOLD: dict[Subject, str] = {
     **FROM,

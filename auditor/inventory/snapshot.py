@@ -100,8 +100,7 @@ def write_snapshot(
         raise UsageError(f"cannot write {target}: {error.strerror}", "Choose another folder.") from error
     try:
         tables = {
-            table.name: _copy(connection, made, table.name, f"SELECT * FROM facts_{table.name} ORDER BY n")
-            for table in TABLES
+            table.name: _copy(connection, made, table.name, f"SELECT * FROM facts_{table.name}") for table in TABLES
         }
         tables["tags"] = _copy(
             connection, made, "tags", f"SELECT {', '.join(TAG_COLUMNS)} FROM facts_tags ORDER BY ALL"
