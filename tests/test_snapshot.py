@@ -116,6 +116,7 @@ def test_several_snapshots_are_one_estate_and_each_verdict_says_where_it_was_rea
     assert run(*arguments, "-o", "r.json")[0] == 0
     found = report(tmp_path / "r.json")
     assert found["outcomes"] == {"vm-protected": "p"}
+    assert [entry["source"] for entry in found["resources"]] == ["west: west-export.json"]
     assert not any(gap["table"] in ("virtual_machines", "vaults", "protected_items") for gap in found["gaps"])
     code, said = run("explain", "web", "--inventory", "west", "--inventory", "east", "--primary-endpoint", "azure")
     assert code == 0

@@ -166,11 +166,19 @@ def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
     subject = matrix.subject
     location = "location" if f"{subject}.location" in FIELDS else "CAST(NULL AS VARCHAR)"
     rows = estate.query(
-        f"SELECT id, name, subscription_id, resource_group_name, {location} FROM {subject} ORDER BY n",
+        f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject} ORDER BY n",
     )
     return [
-        Resource(id=row[0], kind=subject, name=row[1], subscription=row[2], resource_group=row[3], location=row[4])
-        for row in rows
+        Resource(
+            id=key,
+            kind=subject,
+            name=name,
+            subscription=subscription,
+            resource_group=group,
+            location=place,
+            source=source,
+        )
+        for key, name, subscription, group, place, source in rows
     ]
 
 

@@ -160,6 +160,9 @@ class Resource(_Part, frozen=True):
     subscription: str | None
     resource_group: str | None
     location: str | None
+    source: Annotated[str, msgspec.Meta(description="where it was read; several, where it was read more than once")] = (
+        ""
+    )
 
 
 class Evidence(_Part, frozen=True):

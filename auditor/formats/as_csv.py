@@ -24,6 +24,7 @@ COLUMNS = (
     "expected",
     "observed",
     "fingerprint",
+    "source",
 )
 
 
@@ -54,6 +55,7 @@ def write(report: Report, file: BinaryIO) -> None:
                 finding.expected if finding is not None else "",
                 finding.observed if finding is not None else "",
                 finding.fingerprint if finding is not None else "",
+                resource.source,
             )
             rows.writerow([harmless(cell) for cell in cells])
     text.flush()
