@@ -100,7 +100,8 @@ def test_the_same_row_twice_is_one_row() -> None:
     built = estate().vm("web").item("web").vault().policy().whole()
     once, twice = audit(built.resources), audit(built.resources, built.resources)
     assert twice.report.outcomes == once.report.outcomes
-    assert twice.report.resources == once.report.resources
+    assert [entry.id for entry in twice.report.resources] == [entry.id for entry in once.report.resources]
+    assert {entry.source for entry in twice.report.resources} == {"export/0.json, export/1.json"}
     assert twice.report.gaps == []
     assert not any("could not be used" in notice for notice in twice.report.coverage.notices)
 
