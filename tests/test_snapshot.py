@@ -253,6 +253,29 @@ def test_a_folder_of_an_odd_name_is_a_folder(run: Run, tmp_path: Path) -> None:
     assert run("audit", "--inventory", "it's [a*] ?", *FLAGS, "-o", "r.json")[0] == 0
 
 
+def test_parquet_and_manifests_of_others_do_not_make_a_folder_a_snapshot(run: Run, tmp_path: Path) -> None:
+    write(tmp_path / "exports" / "a.json", varied())
+    (tmp_path / "exports" / "manifest.json").write_text('{"anything": 1}', encoding="utf-8")
+    for _ in range(2):  # the second time there is a Parquet file of our own among the exports
+        assert run("audit", "--inventory", "exports", *FLAGS, "-o", "exports/verdicts.parquet")[0] == 0
+
+
+def test_nothing_is_written_where_the_baseline_is_of_another_estate(run: Run, tmp_path: Path) -> None:
+    write(tmp_path / "far.json", estate().vm("far", id=vm_id("far", subscription=OTHER_SUBSCRIPTION)))
+    assert run("audit", "--inventory", "far.json", *FLAGS, "-o", "far-report.json")[0] == 0
+    write(tmp_path / "near.json", estate().vm("near"))
+    arguments = ("audit", "--inventory", "near.json", *FLAGS, "--baseline", "far-report.json", "-o", "v.parquet")
+    assert run(*arguments)[0] == 2
+    assert not (tmp_path / "v.parquet").exists()
+
+
+def test_the_name_of_a_tag_of_objectives_may_have_braces(run: Run, tmp_path: Path) -> None:
+    write(tmp_path / "a.json", estate().vm("web", tags={"t{0}{x}": "odd"}))
+    (tmp_path / "auditor.yaml").write_text('rpo: {tag: "t{0}{x}", hours: {gold: 4}}\n', encoding="utf-8")
+    code, said = run("audit", "--inventory", "a.json", *FLAGS, "--select", "backup-within-rpo")
+    assert (code, "internal error" in said) == (0, False)
+
+
 def test_collect_asks_for_an_inventory(run: Run) -> None:
     assert run("collect", "-o", "new")[0] == 2
     assert collecting.collect.__doc__ is not None

@@ -120,7 +120,9 @@ def _run(interrupts: _Interrupts) -> int:
     except wrong_command_line as error:
         _complain(getattr(error, "message", "") or "the command line is not complete", "See auditor --help.")
         return ExitCode.USAGE
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # whatever it is, people get a line and scripts a code; AUDITOR_DEBUG gives the traceback
         if interrupts.came:
             return _interrupted()
         if isinstance(error, OSError):

@@ -74,16 +74,16 @@ def audit(
     brief = earlier is None and bool(writers) and all(writes_matrix(writer) for writer, _ in writers)
     with assessed(inventory, settings, primary_endpoint, earlier, brief=brief) as assessment:
         report = assessment.report
+        if earlier is not None:
+            from auditor.assessment.baseline import same_estate
+
+            if not same_estate(earlier, report):
+                hint = "It has no subscription in common with the inventory: give a report of the same estate."
+                raise UsageError(f"the baseline {baseline} is of another estate", hint)
         for writer, path in writers:
             if writes_matrix(writer):
                 with atomic_file(Path(path)) as file:
                     writer.write_verdicts(assessment, file)
-    if earlier is not None:
-        from auditor.assessment.baseline import same_estate
-
-        if not same_estate(earlier, report):
-            hint = "It has no subscription in common with the inventory: give a report of the same estate."
-            raise UsageError(f"the baseline {baseline} is of another estate", hint)
     reports = [(writer, path) for writer, path in writers if not writes_matrix(writer)]
     for writer, path in reports:
         if path != "-":

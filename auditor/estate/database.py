@@ -253,9 +253,12 @@ class _Loader:
         named = self.connection.execute(
             f"SELECT DISTINCT {tag.column}_key FROM vm_tags WHERE {tag.column}_key IS NOT NULL ORDER BY 1",
         ).fetchall()
-        reason = f'its tag {rpo.tag} says "{{}}", for which rpo.hours has no hours'
         rows = (
-            {"value": value, "hours": hours.get(value.strip()), "reason": reason.format(visible(value))}
+            {
+                "value": value,
+                "hours": hours.get(value.strip()),
+                "reason": f'its tag {rpo.tag} says "{visible(value)}", for which rpo.hours has no hours',
+            }
             for (value,) in named
         )
         self.rows("objective_words", {"value": "VARCHAR", "hours": "DOUBLE", "reason": "VARCHAR"}, rows)

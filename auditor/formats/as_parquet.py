@@ -26,7 +26,6 @@ def write_verdicts(assessment: Assessment, file: BinaryIO) -> None:
     assessment.estate.connection.execute(
         f"COPY ({parts}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_CHUNK})",
     )
-    assessment.estate.connection.execute("RESET threads")
     with path.open("rb") as made:
         shutil.copyfileobj(made, file)
     path.unlink()

@@ -181,8 +181,8 @@ def _coverage(inventory: Inventory) -> list[TableCoverage]:
 
 
 def is_snapshot(folder: Path) -> bool:
-    """Tell whether a folder is a snapshot, or was meant to be one."""
-    return (folder / MANIFEST).exists() or any(folder.glob("*.parquet"))
+    """Tell whether a folder is a snapshot, or what is left of one; other Parquet and manifests may lie among exports."""
+    return any((folder / f"{name}.parquet").exists() for name in TABLE_NAMES)
 
 
 def open_snapshot(folder: Path) -> Inventory:
