@@ -8,7 +8,18 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
-from building import NOW, OTHER_SUBSCRIPTION, EstateBuilder, estate, group_id, item_id, policy_id, vault_id, vm_id
+from building import (
+    NOW,
+    OTHER_SUBSCRIPTION,
+    SUBSCRIPTION,
+    EstateBuilder,
+    estate,
+    group_id,
+    item_id,
+    policy_id,
+    vault_id,
+    vm_id,
+)
 
 from auditor.assessment.engine import OUTCOMES
 from auditor.cli import collect as collecting
@@ -117,11 +128,34 @@ def test_several_snapshots_are_one_estate_and_each_verdict_says_where_it_was_rea
     found = report(tmp_path / "r.json")
     assert found["outcomes"] == {"vm-protected": "p"}
     assert [entry["source"] for entry in found["resources"]] == ["west: west-export.json"]
-    assert not any(gap["table"] in ("virtual_machines", "vaults", "protected_items") for gap in found["gaps"])
+    # The item protects for sure; what else may protect VMs of the western subscription was not in its snapshot.
+    assert [gap["scope"] for gap in found["gaps"] if gap["table"] == "protected_items"] == [SUBSCRIPTION]
+    assert not any(gap["table"] == "virtual_machines" and not gap["scope"] for gap in found["gaps"])
     code, said = run("explain", "web", "--inventory", "west", "--inventory", "east", "--primary-endpoint", "azure")
     assert code == 0
     assert "east: east-export.json" in said
     assert "west: west-export.json" in said
+
+
+def test_items_that_one_snapshot_lacks_are_not_taken_for_absent_because_another_has_its_own(
+    run: Run, tmp_path: Path
+) -> None:
+    snapshot(run, tmp_path, estate().vault().policy().vm("web"), "forgotten")
+    far = vault_id("v", subscription=OTHER_SUBSCRIPTION)
+    whole = estate().vault("v", id=far).policy("p", id=policy_id("p", far))
+    whole.vm("lone", id=vm_id("lone", subscription=OTHER_SUBSCRIPTION))
+    here = vm_id("far", subscription=OTHER_SUBSCRIPTION)
+    whole.vm("far", id=here)
+    whole.item("far", id=item_id("far", vault=far), policyId=policy_id("p", far), sourceResourceId=here)
+    snapshot(run, tmp_path, whole, "whole")
+    arguments = ("audit", "--inventory", "forgotten", "--inventory", "whole", *FLAGS, "--select", "vm-protected")
+    assert run(*arguments, "-o", "r.json")[0] == 0
+    found = report(tmp_path / "r.json")
+    names = [entry["name"] for entry in found["resources"]]
+    assert dict(zip(names, found["outcomes"]["vm-protected"], strict=True)) == {"web": "u", "far": "p", "lone": "f"}
+    # Exports are a supplement: what they do not hold is not asked of them.
+    write(tmp_path / "more.json", whole)
+    assert run("audit", "--inventory", "whole", "--inventory", "more.json", *FLAGS, "-o", "s.json")[0] == 0
 
 
 def test_what_two_snapshots_say_differently_is_not_known(run: Run, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditor.inventory.exports import read_exports
-from auditor.inventory.model import Inventory, Snapshot, Source
-from auditor.inventory.snapshot import is_snapshot, open_snapshot
+from auditor.inventory.model import Gap, Inventory, Snapshot, Source
+from auditor.inventory.snapshot import is_snapshot, open_snapshot, subscriptions_in
 from auditor.timestamps import show_time
 
 
@@ -64,17 +64,28 @@ def _named(part: Inventory, name: str) -> Inventory:
     )
 
 
+def _narrowed(gap: Gap, part: Inventory, parts: Sequence[Inventory], assumed: frozenset[str]) -> list[Gap]:
+    """Return what is left of a gap beside the other inventories.
+
+    What one of them lacks altogether another may hold. A snapshot that lacks it is still missing it for the
+    subscriptions whose VMs it holds, unless another snapshot has rows of them; exports are a supplement to the others.
+    """
+    if gap.kind != "not-exported":
+        return [gap]
+    if gap.table in assumed:
+        return []
+    if not any(other.rows.get(gap.table) for other in parts):
+        return [gap]
+    held = {sub for other in parts for snapshot in other.snapshots for sub in subscriptions_in(snapshot, gap.table)}
+    own = {sub for snapshot in part.snapshots for sub in subscriptions_in(snapshot, "virtual_machines")}
+    return [replace(gap, scope=sub) for sub in sorted(own - held)]
+
+
 def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory:
     """Take several inventories for one estate."""
     rows = {table: sum(part.rows.get(table, 0) for part in parts) for part in parts for table in part.rows}
     assumed = complete.union(*(part.assumed for part in parts))
-    gaps = {
-        gap
-        for part in parts
-        for gap in part.gaps
-        # What one of them lacks altogether another may hold.
-        if gap.kind != "not-exported" or not (rows.get(gap.table) or gap.table in assumed)
-    }
+    gaps = {narrowed for part in parts for gap in part.gaps for narrowed in _narrowed(gap, part, parts, assumed)}
     times = [part.collected_at for part in parts]
     known = sorted(time for time in times if time is not None)
     notices = [notice for part in parts for notice in part.notices]

@@ -181,7 +181,7 @@ def _coverage(inventory: Inventory) -> list[TableCoverage]:
 
 
 def is_snapshot(folder: Path) -> bool:
-    """Tell whether a folder is a snapshot, or what is left of one; other Parquet and manifests may lie among exports."""
+    """Tell whether a folder is a snapshot, or what is left of one; exports may lie beside other Parquet."""
     return any((folder / f"{name}.parquet").exists() for name in TABLE_NAMES)
 
 
@@ -235,6 +235,16 @@ def open_snapshot(folder: Path) -> Inventory:
         if unread
         else (),
     )
+
+
+def subscriptions_in(snapshot: Snapshot, table: str) -> set[str]:
+    """Return the subscriptions of which a table of a snapshot has rows."""
+    if table not in snapshot.columns:
+        return set()
+    path = quoted(snapshot.folder / f"{table}.parquet")
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT DISTINCT subscription_id FROM read_parquet({path})").fetchall()
+    return {subscription for (subscription,) in found if subscription}
 
 
 def _manifest(folder: Path) -> Manifest:
