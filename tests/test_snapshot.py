@@ -22,11 +22,9 @@ from building import (
 )
 
 from auditor.assessment.engine import OUTCOMES
-from auditor.cli import collect as collecting
 from auditor.errors import UsageError
 from auditor.inventory.snapshot import MANIFEST, open_snapshot
 
-AUDITOR = ["auditor"]
 Json = dict[str, Any]
 Run = Callable[..., tuple[int, str]]
 
@@ -310,10 +308,11 @@ def test_the_name_of_a_tag_of_objectives_may_have_braces(run: Run, tmp_path: Pat
     assert (code, "internal error" in said) == (0, False)
 
 
-def test_collect_asks_for_an_inventory(run: Run) -> None:
-    assert run("collect", "-o", "new")[0] == 2
-    assert collecting.collect.__doc__ is not None
-    with pytest.raises(UsageError):
+def test_collect_asks_for_an_inventory(run: Run, tmp_path: Path) -> None:
+    code, said = run("collect", "-o", "new")
+    assert (code, "no inventory" in said) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="no usable snapshot"):
         open_snapshot(Path("nowhere"))
 
 
