@@ -25,6 +25,7 @@ ChangeKind: TypeAlias = Literal[
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
+ControlState: TypeAlias = Literal["holds", "fails", "cannot-conclude", "not-judged", "no-evidence"]
 ExemptionStatus: TypeAlias = Literal[
     "active", "expiring", "expired", "not-yet", "time-unknown", "unused", "no-longer-needed"
 ]
@@ -70,6 +71,7 @@ class Options(_Part, frozen=True):
     strict: bool
     config_sha256: Sha256 | None
     exemptions_sha256: Sha256 | None
+    organisation: str = ""
 
 
 class Summary(_Part, frozen=True):
@@ -99,6 +101,18 @@ class KindCoverage(_Part, frozen=True):
     out_of_scope: int
 
 
+class SubscriptionCoverage(_Part, frozen=True):
+    """A subscription, and how far it was read.
+
+    ``partial`` where something is known to be missing from it, ``unread`` where that is all that is known of it.
+    """
+
+    id: str
+    name: Annotated[str, msgspec.Meta(description="its display name; empty where it was not read")]
+    state: Literal["read", "partial", "unread"]
+    vms: int
+
+
 class Excluded(_Part, frozen=True):
     """Resources that one exclusion kept out."""
 
@@ -121,6 +135,7 @@ class Coverage(_Part, frozen=True):
     assumptions: list[str]
     notices: list[str]
     ignored_types: dict[str, int]
+    subscriptions: list[SubscriptionCoverage] = []
 
 
 class GapInfo(_Part, frozen=True):
@@ -149,6 +164,33 @@ class RuleInfo(_Part, frozen=True):
     fix: str
     remedy: str
     counts: Counts
+
+
+class ControlInfo(_Part, frozen=True):
+    """A control of a framework, and what the rules that bear on it say together.
+
+    ``holds``: all their verdicts pass; ``fails``: one fails; ``cannot-conclude``: none fails and one is unknown;
+    ``not-judged``: not one of them could be applied, or none was run; ``no-evidence``: no rule can tell.
+    ``counts`` adds up the verdicts of ``rules``.
+    """
+
+    id: str
+    title: str
+    state: ControlState
+    rules: list[str]
+    counts: Counts
+    note: Annotated[str, msgspec.Meta(description="what the rules do not show, or what evidence is needed instead")] = (
+        ""
+    )
+
+
+class FrameworkInfo(_Part, frozen=True):
+    """A framework of controls, as far as it is about backup."""
+
+    id: str
+    title: str
+    reference: Annotated[str, msgspec.Meta(description="where it is published; empty where nobody said it")]
+    controls: list[ControlInfo]
 
 
 class Resource(_Part, frozen=True):
@@ -236,11 +278,33 @@ class RuleChange(_Part, frozen=True):
     changed: dict[str, str]
 
 
+class Change(_Part, frozen=True):
+    """A verdict that is another one now; ``before`` is null where the resource or the rule was not there."""
+
+    change: ChangeKind
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    rule: str
+    resource: str
+    severity: Severity
+    before: Outcome | None
+    after: Outcome
+    exempt: bool
+    message: Annotated[str, msgspec.Meta(description="what the finding says, or said")]
+
+
+class RuleDiff(_Part, frozen=True):
+    """How the verdicts of one rule changed."""
+
+    rule: str
+    counts: dict[str, int]
+
+
 class Baseline(_Part, frozen=True):
     """The earlier report that findings were compared with, and what came of it.
 
     ``new`` and ``unchanged`` count findings, failing and unknown ones, exempt ones too; ``fixed`` counts verdicts that
-    failed and pass now by the same rule.
+    failed and pass now by the same rule. ``changes`` lists the verdicts that are no finding any more, ``rules`` counts
+    every change, ``appeared`` and ``gone`` the resources that are in one of the two reports only.
     """
 
     content_sha256: Sha256
@@ -251,6 +315,10 @@ class Baseline(_Part, frozen=True):
     fixed: int
     rules_changed: list[RuleChange]
     not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
+    changes: list[Change] = []
+    rules: list[RuleDiff] = []
+    appeared: int = 0
+    gone: int = 0
 
 
 class Report(_Part, frozen=True):
@@ -275,6 +343,8 @@ class Report(_Part, frozen=True):
     outcomes: dict[str, str]
     findings: list[Finding]
     baseline: Baseline | None = None
+    frameworks: list[FrameworkInfo] = []
+    run_id: Annotated[str, msgspec.Meta(description="SHA-256 of all that went in: equal inputs, equal reports")] = ""
 
     def resource_of(self, finding: Finding) -> Resource | None:
         """Return the resource of a finding."""
@@ -291,27 +361,6 @@ class ReportId(_Part, frozen=True):
     as_of: str | None
     tool_version: str
     verdict: VerdictWord
-
-
-class Change(_Part, frozen=True):
-    """A verdict that is another one now; ``before`` is null where the resource or the rule was not there."""
-
-    change: ChangeKind
-    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-    rule: str
-    resource: str
-    severity: Severity
-    before: Outcome | None
-    after: Outcome
-    exempt: bool
-    message: Annotated[str, msgspec.Meta(description="what the finding says, or said")]
-
-
-class RuleDiff(_Part, frozen=True):
-    """How the verdicts of one rule changed."""
-
-    rule: str
-    counts: dict[str, int]
 
 
 class Diff(_Part, frozen=True):
