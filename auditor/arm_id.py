@@ -7,6 +7,12 @@ from auditor.text import fold
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _VAULT = re.compile(r".*?/providers/microsoft\.recoveryservices/vaults/[^/]+", re.IGNORECASE | re.ASCII)
+# Only what Azure allows in names, so that no link of ours can lead anywhere else.
+_LINKABLE = re.compile(
+    r"/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/resourceGroups/[\w.()-]{1,90}"
+    r"/providers/Microsoft\.(Compute/virtualMachines|RecoveryServices/vaults)/[\w.-]{1,80}",
+    re.IGNORECASE | re.ASCII,
+)
 _SUBSCRIPTION_IN_URL = re.compile(r"/subscriptions/([0-9a-f-]{36})(?:/|$|\?)", re.IGNORECASE)
 
 
@@ -58,6 +64,21 @@ def parse_arm_id(text: str) -> ArmId | None:
     if len(parts) > at + 2 and parts[at].lower() == "providers":
         kind = "/".join([parts[at + 1], *parts[at + 2 :: 2]])
     return ArmId(text, subscription, group, kind, parts[-1])
+
+
+def portal_link(text: str) -> str | None:
+    """Return the page of a VM or a vault in Azure's portal (public cloud), or of the vault that something is in.
+
+    Returns:
+        ``None`` when the id is of something else, or holds anything but what Azure allows in names.
+    """
+    match = _LINKABLE.match(text)
+    if match is None or set(match[0].split("/")) & {".", ".."}:
+        return None
+    inside = text[match.end() :]
+    if inside and (not inside.startswith("/") or match[2].lower().startswith("compute")):
+        return None
+    return f"https://portal.azure.com/#resource{match[0]}"
 
 
 def is_subscription_id(text: str) -> bool:

@@ -1,7 +1,6 @@
 """The reports: report.json keeps its published shape, and the others say the same."""
 
 import csv
-import html
 import io
 import json
 import re
@@ -96,16 +95,6 @@ def test_expected_names_the_alternative_that_was_meant() -> None:
     assert found.observed == "vault.intent = azure, vault.redundancy = LocallyRedundant"
 
 
-def test_the_page_shows_verdict_findings_and_gaps_and_loads_nothing() -> None:
-    page = written(as_html, mixed_estate()).decode()
-    assert "Not compliant" in page
-    assert "Not backed up: there is no backup item for this VM." in page
-    assert "no backup jobs in the export" in html.unescape(page)
-    assert not re.search(r'(src|href)="(?!#)', page)
-    assert "<script" not in page
-    assert re.search(r"style-src 'sha256-[A-Za-z0-9+/]{43}='", page)
-
-
 @given(st.text(max_size=40))
 def test_no_text_becomes_a_formula_or_breaks_a_row(text: str) -> None:
     cell = harmless(text)
@@ -126,7 +115,7 @@ def test_any_name_is_inert_in_every_report(name: str) -> None:
     }
     report = audit_files(files, complete=["protected_items"]).report
     page = written(as_html, report).decode()
-    assert len(re.findall(r"<article", page)) == len(report.findings) + len(report.rules)
+    assert len(re.findall(r"<article ", page)) == len(report.findings) + len(report.rules)
     for line in (page, written(as_csv, report).decode("utf-8-sig")):
         assert not set(line) & set("\x1b\u202e\u200b\u0000\ud800\ufffe")
     json.loads(written(as_json, report))

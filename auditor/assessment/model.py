@@ -26,8 +26,9 @@ Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 ControlState: TypeAlias = Literal["holds", "fails", "cannot-conclude", "not-judged", "no-evidence"]
+# What needs a decision comes first.
 ExemptionStatus: TypeAlias = Literal[
-    "active", "expiring", "expired", "not-yet", "time-unknown", "unused", "no-longer-needed"
+    "expired", "time-unknown", "expiring", "unused", "no-longer-needed", "not-yet", "active"
 ]
 
 

@@ -1,45 +1,148 @@
-"""One self-contained HTML page: no script, no network, every value escaped."""
+"""One self-contained HTML page: no network, every value escaped, no script or style but those it has the hashes of."""
 
 import hashlib
 from base64 import b64encode
-from typing import BinaryIO, cast
+from collections import Counter
+from typing import BinaryIO, cast, get_args
+from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
-from auditor.assessment.model import Report
+from auditor.arm_id import portal_link
+from auditor.assessment.evidence import show
+from auditor.assessment.model import ExemptionStatus, Report
 from auditor.bundled import bundled
 from auditor.estate.fields import KIND_NAMES
-from auditor.text import visible
+from auditor.formats.explore_data import embedded, exemption_words, explore_data
+from auditor.formats.tallies import by_resource, by_subscription
+from auditor.gate import Counts
+from auditor.text import fold, visible
+from auditor.timestamps import parse_time
 
 MOST_FINDINGS = 500
+MOST_SUBSCRIPTIONS = 50
+MOST_HEAT_RULES = 30
+MOST_LINES = 200
+_FOLDER = "reports/templates"
 
 
 def write(report: Report, file: BinaryIO) -> None:
-    """Write the page; findings are the worst ``MOST_FINDINGS``, and the page says so."""
-    folder = bundled("reports/templates")
-    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        loader=loader,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    style = (folder / "report.css").read_text(encoding="utf-8")
-    stream = environment.get_template("report.html.j2").stream(
-        report=report,
-        style=style,
-        style_hash=b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        findings=report.findings[:MOST_FINDINGS],
-        resources={resource.id: resource for resource in report.resources},
-        kind_names=KIND_NAMES,
+    """Write the page; what is capped says so, and where the rest is."""
+    folder = bundled(_FOLDER)
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    embeds_all, with_evidence = embedded(report)
+    listed = report.findings[:MOST_FINDINGS]
+    wanted = {finding.resource for finding in listed}
+    subscriptions = by_subscription(report)
+    uneasy = [rule for rule in report.rules if rule.counts.fail or rule.counts.unknown]
+    stream = (
+        _environment()
+        .get_template("report.html.j2")
+        .stream(
+            report=report,
+            style=Markup(style),  # noqa: S704 -- our own file, as is the script
+            style_hash=_hash(style),
+            script=Markup(script),  # noqa: S704
+            script_hash=_hash(script),
+            data=map(Markup, explore_data(report)),
+            embeds_all=embeds_all,
+            with_evidence=with_evidence,
+            findings=listed,
+            resources={resource.id: resource for resource in report.resources if resource.id in wanted},
+            resource_tallies=by_resource(report),
+            subscriptions=subscriptions,
+            names={fold(tally.id): tally.name for tally in subscriptions if tally.name},
+            heat_rules=uneasy[:MOST_HEAT_RULES],
+            heat_left_out=len(uneasy) - len(uneasy[:MOST_HEAT_RULES]),
+            rules={rule.id: rule for rule in report.rules},
+            rules_sha256=hashlib.sha256("\n".join(sorted(rule.sha256 for rule in report.rules)).encode()).hexdigest(),
+            exemptions=sorted(report.exemptions, key=lambda entry: get_args(ExemptionStatus).index(entry.status)),
+            most_subscriptions=MOST_SUBSCRIPTIONS,
+            most_lines=MOST_LINES,
+            age=_age(report),
+        )
     )
     stream.enable_buffering(200)
     stream.dump(cast("str", file), encoding="utf-8")  # jinja2 takes any binary file and types it as a name
 
 
+def _environment() -> jinja2.Environment:
+    folder = bundled(_FOLDER)
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda value: f"{value:,}",
+        "share": _share,
+        "cell": show,
+        "portal": portal_link,
+        "query": lambda text: quote(visible(text), safe=""),
+        "exemption": exemption_words,
+        "heat": _heat,
+        "states": lambda controls: Counter(control.state for control in controls),
+        "kind": lambda kind, count=1: KIND_NAMES[kind][count != 1],
+        "upper_first": lambda text: text[:1].upper() + text[1:],
+        "many": lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}",
+        "folded": fold,
+        "bar": _bar,
+    }
+    return environment
+
+
 def _shown(value: object) -> object:
-    """Make hostile characters visible in whatever a template prints; the style sheet is not a ``str`` from outside."""
+    """Make hostile characters visible in whatever a template prints; ``Markup`` is ours and stays as it is."""
     return visible(value) if type(value) is str else value
+
+
+def _hash(text: str) -> str:
+    """Return the hash by which a content security policy allows an element with this text."""
+    return b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _age(report: Report) -> str:
+    """Say how old the inventory was at the time it was judged at; empty when that is the same time, or not known."""
+    if report.as_of is None or report.inventory.collected_at is None:
+        return ""
+    hours = ((parse_time(report.as_of) or 0) - (parse_time(report.inventory.collected_at) or 0)) / 3_600_000_000
+    if not hours:
+        return ""
+    many = f"{abs(hours) / 24:.1f} days" if abs(hours) >= 48 else f"{abs(hours):.1f} hours"
+    return f"{many} {'before' if hours > 0 else 'after'} that"
+
+
+def _share(part: int, whole: int) -> str:
+    """Write a share in percent; never 0 % where there is something, never 100 % where something is missing."""
+    if not whole:
+        return "0 %"
+    percent = 100 * part / whole
+    if part and percent < 0.1:
+        return "< 0.1 %"
+    if part != whole and percent > 99.9:
+        return "> 99.9 %"
+    return f"{percent:.1f} %".replace(".0 %", " %")
+
+
+def _heat(counts: Counts) -> int:
+    """Return how hot a cell is, 0 to 4, by the share of failing verdicts among those that are decided."""
+    decided = counts.passed + counts.fail + counts.unknown
+    return 0 if not counts.fail else min(4, 1 + (4 * counts.fail - 1) // decided) if decided else 0
+
+
+def _bar(counts: Counts) -> list[tuple[str, float, float]]:
+    """Return the pieces of a bar 100 wide, failing first: class, start and width; what is there is at least 1 wide."""
+    amounts = {"fail": counts.fail, "unknown": counts.unknown, "pass": counts.passed}
+    shown = {name: amount for name, amount in amounts.items() if amount}
+    total = sum(shown.values())
+    widths = {name: max(1.0, 100 * amount / total) for name, amount in shown.items()}
+    scale = 100 / sum(widths.values()) if widths else 0
+    pieces, start = [], 0.0
+    for name, width in widths.items():
+        pieces.append((name, round(start, 2), round(width * scale, 2)))
+        start += width * scale
+    return pieces

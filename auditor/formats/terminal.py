@@ -14,7 +14,6 @@ MOST_FINDINGS = 8
 MOST_LINES = 3
 MOST_RULES = 8
 _STYLES = {"fail": "bold red", "unknown": "bold yellow", "pass": "green", "not-applicable": "dim"}
-# What needs a decision comes first.
 EXEMPTION_STATUSES: dict[ExemptionStatus, str] = {
     "expired": "bold red",
     "time-unknown": "bold yellow",
