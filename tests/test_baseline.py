@@ -284,6 +284,44 @@ def test_the_report_says_what_it_was_compared_with_and_is_signed() -> None:
     assert read_report(written(found)) == found
 
 
+def test_the_report_lists_what_is_no_finding_any_more_and_counts_the_rest() -> None:
+    old = report_of(named(db="none", gone="none", mended="none", clear="NobodyKnows", bld="none", lost="Protected"))
+    new = named("mended", "clear", db="none", app="none", bld="none", lost="none").audit(
+        select=["vm-protected"], baseline=old, config="scope: {exclude: [{reason: R, field: vm.name, equals: bld}]}\n"
+    )
+    baseline = new.report.baseline
+    assert baseline is not None
+    assert [(change.change, change.resource.rpartition("/")[2]) for change in baseline.changes] == [
+        ("fixed", "mended"),
+        ("no-longer-unknown", "clear"),
+        ("no-longer-applicable", "bld"),
+    ]
+    (rule,) = baseline.rules
+    assert {name: count for name, count in rule.counts.items() if count} == {
+        "new": 2,
+        "fixed": 1,
+        "no-longer-unknown": 1,
+        "no-longer-applicable": 1,
+        "unchanged": 1,
+    }
+    assert (baseline.appeared, baseline.gone) == (1, 1)
+
+
+def test_a_rule_of_which_no_verdict_changed_is_not_among_those_that_did() -> None:
+    both = ["vm-protected", "vm-agent-installed"]
+    old = named(db="none").audit(select=both).report
+    found = named("db").audit(select=both, baseline=old).report.baseline
+    assert found is not None
+    assert [entry.rule for entry in found.rules] == ["vm-protected"]
+
+
+def test_what_passes_by_a_changed_rule_is_listed_under_that_name() -> None:
+    new = report_of(named(db="ProtectionStopped"), parameters=["vm-protected.accept=[protected, stopped]"])
+    marked = with_baseline(new, report_of(named(db="ProtectionStopped"))).baseline
+    assert marked is not None
+    assert [change.change for change in marked.changes] == ["passes-by-changed-rule"]
+
+
 @pytest.mark.parametrize("word", ["new:critical", "new:high", "new:medium", "new:low"])
 def test_the_configuration_takes_new_thresholds(word: str) -> None:
     Path("auditor.yaml").write_text(f"fail_on: {word}\n")
@@ -311,6 +349,12 @@ def test_new_and_unchanged_are_all_findings_and_the_sections_add_up(then: dict[s
     assert sum(diff.counts[name] for name in diff.counts if name != "unchanged") == len(diff.changes)
     for name, count in diff.counts.items():
         assert sum(rule.counts[name] for rule in diff.rules) == count
+    found = {(finding.rule, finding.resource) for finding in new.findings}
+    assert marked.baseline.changes == [change for change in diff.changes if (change.rule, change.resource) not in found]
+    assert [rule for rule in diff.rules if rule.counts["unchanged"] != sum(rule.counts.values())] == (
+        marked.baseline.rules
+    )
+    assert (marked.baseline.appeared, marked.baseline.gone) == (len(diff.appeared), len(diff.gone))
     gone = {resource.id for resource in diff.gone}
     assert not gone & {change.resource for change in diff.changes}
 

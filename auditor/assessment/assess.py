@@ -29,6 +29,7 @@ from auditor.assessment.model import (
     VerdictWord,
 )
 from auditor.assessment.question import Question
+from auditor.assessment.run_id import run_id
 from auditor.declared.exemptions import Exemption
 from auditor.estate.database import MEMORY, Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
@@ -97,13 +98,14 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
     missing = causes_that_matter(estate, judged)
     gate = decide(judged, missing, config.fail_on, strict=config.strict)
     coverage = coverage_of(inventory, estate, matrices, question, exemption_notices(exemptions, matrices))
+    options = _options(question)
     report = Report(
         schema_version=SCHEMA_VERSION,
         content_sha256=_ZERO,
         tool=Tool(name="azure-backup-auditor", version=__version__),
         as_of=show_time(estate.now) if estate.now is not None else None,
         inventory=_inventory_info(inventory),
-        options=_options(question),
+        options=options,
         summary=_summary(judged, coverage, gate, whole=not missing),
         coverage=coverage,
         gaps=[GapInfo(table=g.table, scope=g.scope, kind=g.kind, cause=g.cause, hint=g.hint) for g in estate.gaps],
@@ -112,6 +114,7 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         resources=[resource for matrix in shown for resource in _resources(estate, matrix)],
         outcomes=dict(sorted(pair for matrix in shown for pair in _outcomes(estate, matrix))),
         findings=findings,
+        run_id=run_id(inventory, question, options, estate.now),
     )
     if brief:
         return Assessment(report, estate, folder, matrices, entries)

@@ -48,6 +48,8 @@ CHANGES: tuple[ChangeKind, ...] = (
     "no-longer-applicable",
     "exempt-now",
 )
+_NEW = {"new", "became-unknown"}
+_NO_FINDING_NOW = {"fixed", "passes-by-changed-rule", "no-longer-unknown", "no-longer-applicable"}
 
 
 def same_estate(old: Report, new: Report) -> bool:
@@ -59,9 +61,9 @@ def same_estate(old: Report, new: Report) -> bool:
 def with_baseline(report: Report, old: Report) -> Report:
     """Return a report whose findings are marked new or unchanged; signature and gate are as they were."""
     diff = compare(old, report)
-    before = _Verdicts(old)
+    fresh = {(change.rule, change.resource) for change in diff.changes if change.change in _NEW}
     findings = [
-        msgspec.structs.replace(finding, baseline="new" if _is_new(finding, before) else "unchanged")
+        msgspec.structs.replace(finding, baseline="new" if (finding.rule, finding.resource) in fresh else "unchanged")
         for finding in report.findings
     ]
     baseline = Baseline(
@@ -73,6 +75,10 @@ def with_baseline(report: Report, old: Report) -> Report:
         fixed=diff.counts["fixed"],
         rules_changed=diff.rules_changed,
         not_comparable=diff.not_comparable,
+        changes=[change for change in diff.changes if change.change in _NO_FINDING_NOW],
+        rules=[rule for rule in diff.rules if any(rule.counts[change] for change in CHANGES)],
+        appeared=len(diff.appeared),
+        gone=len(diff.gone),
     )
     return msgspec.structs.replace(report, findings=findings, baseline=baseline)
 

@@ -6,16 +6,19 @@ from typing import Literal
 
 from auditor.assessment.engine import Matrix
 from auditor.assessment.evidence import NO_TIME
-from auditor.assessment.model import Coverage, Excluded, KindCoverage, TableCoverage
+from auditor.assessment.model import Coverage, Excluded, KindCoverage, SubscriptionCoverage, TableCoverage
 from auditor.assessment.question import Question
 from auditor.declared.intents import TAG
 from auditor.estate.database import Estate
-from auditor.estate.fields import TABLE_OF
+from auditor.estate.fields import SUBJECTS, TABLE_OF
 from auditor.gate import Counts
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
 from auditor.ruleset.conditions import known_tables
 from auditor.ruleset.model import Age, BoundRule, TagRef, fields_of, leaves
+
+_JUDGED = tuple(TABLE_OF[subject] for subject in SUBJECTS)
+_TOLD_BY = ("subscriptions", *_JUDGED)  # the first one that has rows of a subscription says how its id is spelled
 
 
 def coverage_of(
@@ -47,7 +50,49 @@ def coverage_of(
         assumptions=_assumptions(inventory, estate),
         notices=[*notices, *_notices(inventory, estate, question)],
         ignored_types=dict(inventory.ignored),
+        subscriptions=_subscriptions(estate),
     )
+
+
+def _subscriptions(estate: Estate) -> list[SubscriptionCoverage]:
+    """Tell for each subscription how far it was read: those that are listed, that hold something, that lack something.
+
+    A gap of no certain subscription changes none of them: the gap itself says that it could reach all.
+    """
+    spelled: dict[str, str] = {}
+    rows: dict[tuple[str, str], int] = {}
+    for table in _TOLD_BY:
+        # Only one id of each subscription is read, for its spelling.
+        found = estate.query(
+            "SELECT s.subscription_id, s.rows, split_part(t.id, '/', 3)"
+            f" FROM (SELECT subscription_id, count(*) AS rows, min(n) AS n FROM {table}"
+            f" WHERE subscription_id IS NOT NULL GROUP BY subscription_id) s JOIN {table} t ON t.n = s.n",
+        )
+        for key, count, spelling in found:
+            spelled.setdefault(key, spelling)
+            rows[key, table] = count
+    names = dict(estate.query("SELECT subscription_id, display_name FROM subscriptions"))
+    lacking: dict[str, set[str]] = {}
+    for gap in estate.gaps:
+        if gap.scope:
+            lacking.setdefault(gap.scope, set()).add(gap.table)
+    return [
+        SubscriptionCoverage(
+            id=spelled.get(key, key),
+            name=names.get(key) or "",
+            state=_how_far(lacking.get(key, set()), {table for table in _TOLD_BY if (key, table) in rows}),
+            vms=rows.get((key, TABLE_OF["vm"]), 0),
+        )
+        for key in sorted(spelled.keys() | lacking.keys())
+    ]
+
+
+def _how_far(lacking: set[str], held: set[str]) -> Literal["read", "partial", "unread"]:
+    if not lacking:
+        return "read"
+    # A list of subscriptions may name it: that is nothing of what it holds, where all that is judged may be missing.
+    everything = EVERY_TABLE in lacking or lacking.issuperset(_JUDGED)
+    return "unread" if not held or (everything and held == {"subscriptions"}) else "partial"
 
 
 def _kind_coverage(estate: Estate, matrix: Matrix) -> KindCoverage:

@@ -50,11 +50,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot that was opened: its folder, the name to call it, and the columns that each of its tables holds."""
+    """A snapshot that was opened.
+
+    Attributes:
+        folder: where it is.
+        name: what to call it.
+        columns: those that each of its tables holds.
+        sha256: of the bytes of its manifest, which holds the hashes of its tables.
+    """
 
     folder: Path
     name: str
     columns: Mapping[str, frozenset[str]]
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditor.inventory.exports import read_exports
-from auditor.inventory.model import Gap, Inventory, Snapshot, Source
+from auditor.inventory.model import Gap, Inventory, Source
 from auditor.inventory.snapshot import is_snapshot, open_snapshot, subscriptions_in
 from auditor.timestamps import show_time
 
@@ -58,7 +58,7 @@ def _named(part: Inventory, name: str) -> Inventory:
     (snapshot,) = part.snapshots
     return replace(
         part,
-        snapshots=(Snapshot(snapshot.folder, name, snapshot.columns),),
+        snapshots=(replace(snapshot, name=name),),
         sources=tuple(Source(f"{name}: {source.name}", source.sha256, source.rows) for source in part.sources),
         notices=tuple(f"{name}: {notice}" for notice in part.notices),
     )
@@ -88,7 +88,7 @@ def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory
     gaps = {narrowed for part in parts for gap in part.gaps for narrowed in _narrowed(gap, part, parts, assumed)}
     times = [part.collected_at for part in parts]
     known = sorted(time for time in times if time is not None)
-    notices = [notice for part in parts for notice in part.notices]
+    notices = sorted(notice for part in parts for notice in part.notices)
     if known and len(known) == len(times) and known[0] != known[-1]:
         notices.append(
             f"The inventories were taken between {show_time(known[0])} and {show_time(known[-1])}: ages are counted "

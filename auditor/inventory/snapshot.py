@@ -191,7 +191,7 @@ def open_snapshot(folder: Path) -> Inventory:
     Raises:
         UsageError: it is half-written, damaged, or of a format that this version does not know.
     """
-    manifest = _manifest(folder)
+    manifest, digest = _manifest(folder)
     for name, held in manifest.tables.items():
         _verify(folder, name, held)
     missing = [name for name in ("virtual_machines", "tags", "problems") if name not in manifest.tables]
@@ -229,7 +229,7 @@ def open_snapshot(folder: Path) -> Inventory:
         ignored=manifest.ignored,
         passed_over=(),
         collected_at=collected_at,
-        snapshots=(Snapshot(folder, without_surrogates(folder.resolve().name), columns),),
+        snapshots=(Snapshot(folder, without_surrogates(folder.resolve().name), columns, digest),),
         assumed=frozenset(entry.table for entry in manifest.coverage if entry.state == "assumed"),
         notices=(f"The snapshot was made by {manifest.tool}, which did not read {', '.join(unread)}.",)
         if unread
@@ -247,7 +247,8 @@ def subscriptions_in(snapshot: Snapshot, table: str) -> set[str]:
     return {subscription for (subscription,) in found if subscription}
 
 
-def _manifest(folder: Path) -> Manifest:
+def _manifest(folder: Path) -> tuple[Manifest, str]:
+    """Return the manifest and the SHA-256 of its bytes."""
     try:
         data = (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:
@@ -260,7 +261,7 @@ def _manifest(folder: Path) -> Manifest:
         if number > FORMAT:
             message = f"{folder} is a snapshot of format {number}; this version reads up to {FORMAT}"
             raise UsageError(message, "Read it with the version that wrote it, or a newer one.")
-        return msgspec.json.decode(data, type=Manifest)
+        return msgspec.json.decode(data, type=Manifest), hashlib.sha256(data).hexdigest()
     except msgspec.DecodeError as error:
         raise _broken(folder, f"{MANIFEST}: {str(error)[:200]}") from error
 
