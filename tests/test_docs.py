@@ -44,6 +44,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
     for command in (
         ["audit"],
         ["collect"],
+        ["render"],
         ["explain"],
         ["diff"],
         ["exemptions"],
@@ -57,7 +58,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         known |= set(re.findall(r"--?[a-z][a-z-]*", text))
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if re.match(r"(\$ )?auditor (audit|collect|explain|diff|exemptions|rules) ", line):
+            if re.match(r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|rules) ", line):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
 

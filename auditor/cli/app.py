@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli import audit, collect, diff, exemptions, explain, rules
+from auditor.cli import audit, collect, diff, exemptions, explain, render, rules
 from auditor.errors import AuditorError, ExitCode, InputErrors
 from auditor.text import visible
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command("audit")(audit.audit)
 app.command("collect")(collect.collect)
+app.command("render")(render.render)
 app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("exemptions")(exemptions.exemptions)

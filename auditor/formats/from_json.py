@@ -30,7 +30,7 @@ def read_report(path: Path) -> Report:
         raise UsageError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
     try:
         plain = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON, or cut off: {str(error) or 'nested too deeply'}", _AGAIN) from error
     if not isinstance(plain, dict) or "schema_version" not in plain:
         raise UsageError(f"{path} is no report of auditor", _AGAIN)
