@@ -16,6 +16,8 @@ UNSEEN = [
     *map(chr, (*range(0xFE00, 0xFE10), *range(0xFFF0, 0xFFF9), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B))),
     *map(chr, range(0xE0000, 0xE1000)),
 ]
+# Numbers that are no characters: a validator of HTML calls each of them an error.
+NO_CHARACTERS = [chr(number) for number in range(0x110000) if number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF]
 
 
 def test_folding_is_one_character_for_one_and_done_once() -> None:
@@ -63,7 +65,7 @@ def test_nothing_that_is_shown_controls_hides_or_turns_text(text: str) -> None:
 
 
 def test_a_character_that_is_not_seen_is_written_as_its_number() -> None:
-    for character in UNSEEN:
+    for character in (*UNSEEN, *NO_CHARACTERS):
         assert visible(f"a{character}b") == f"a\\u{{{ord(character):04X}}}b"
 
 
