@@ -421,7 +421,6 @@
       clearTimeout(waiting);
       waiting = setTimeout(() => go({q: $("explore-q").value.trim(), page: ""}, true), 150);
     });
-    $("explore-form").addEventListener("submit", (event) => event.preventDefault());
     for (const key of FILTERS) {
       if ($("explore-" + key)) $("explore-" + key).addEventListener("change", (event) => go({[key]: event.target.value, page: ""}));
     }
