@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from building import NOW, estate
 
+from auditor.estate.database import connect
+from auditor.inventory.facts import quiet_connection
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -64,3 +67,11 @@ def test_an_audit_runs_from_the_wheel_in_an_empty_venv_elsewhere(wheel: Path, tm
     assert result.returncode == 0, result.stderr + result.stdout
     assert result.stdout.startswith("Compliant")
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["summary"]["verdict"] == "Compliant"
+
+
+def test_the_database_never_draws_on_standard_output() -> None:
+    shown = "SELECT count(*) FROM duckdb_settings() WHERE name LIKE 'enable_progress_bar' AND value = 'true'"
+    for connection in (connect(), quiet_connection()):
+        assert connection.execute(shown).fetchone() == (0,)
+    opened = [path for path in (REPOSITORY / "auditor").rglob("*.py") if "duckdb.connect(" in path.read_text("utf-8")]
+    assert [path.name for path in opened] == ["facts.py"]

@@ -1,6 +1,7 @@
 """``auditor explain``: everything known and judged about one resource."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -8,15 +9,14 @@ from auditor.cli import options
 from auditor.cli.audit import assessed
 from auditor.cli.question import Flags, settle
 from auditor.errors import ExitCode, UsageError
-from auditor.text import fold, visible, without_surrogates
+from auditor.text import fold, without_surrogates
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from auditor.assessment.assess import Assessment
     from auditor.assessment.model import Finding
 
 MOST_CANDIDATES = 10
+Say: TypeAlias = Callable[..., None]
 
 
 def explain(
@@ -42,20 +42,25 @@ def explain(
         from rich.console import Console
 
         from auditor.assessment.evidence import find_evidence
+        from auditor.formats.terminal import print_line, told
 
         subject, key = _find(assessment, resource)
         console = Console(highlight=False, markup=False, emoji=False)
-        _print_facts(console, assessment, subject, key)
+
+        def say(*parts: str | tuple[str, str]) -> None:
+            print_line(console, told(*parts))
+
+        _print_facts(say, assessment, subject, key)
         if subject == "vm":
-            _print_items(console, assessment, key)
+            _print_items(say, assessment, key)
         matrix = next((matrix for matrix in assessment.matrices if matrix.subject == subject), None)
         found = []
         if matrix is not None:
             found = list(find_evidence(assessment.estate, matrix, [key], assessment.exemptions))
         for finding in found:
-            _print_verdict(console, finding)
+            _print_verdict(say, finding)
         if not found:
-            console.print("No selected rule judges it.", soft_wrap=True)
+            say("No selected rule judges it.")
     raise typer.Exit(ExitCode.OK)
 
 
@@ -79,7 +84,7 @@ def _find(assessment: "Assessment", resource: str) -> tuple[str, str]:
     return kind, found
 
 
-def _print_facts(console: "Console", assessment: "Assessment", subject: str, key: str) -> None:
+def _print_facts(say: Say, assessment: "Assessment", subject: str, key: str) -> None:
     from auditor.assessment.evidence import show_bounds, show_field
     from auditor.estate.fields import FIELDS, SEES, SUBJECTS, TOLD
 
@@ -93,7 +98,7 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
         cells = dict(zip(names, cursor.fetchone() or (), strict=False))
         if cells.get("n") is None and relation != "item":
             continue
-        console.print(relation.replace("_", " "), style="bold")
+        say((relation.replace("_", " "), "bold"))
         for field in FIELDS.values():
             if field.relation != relation or field.type == "relation":
                 continue
@@ -104,11 +109,11 @@ def _print_facts(console: "Console", assessment: "Assessment", subject: str, key
                 if (field.note and not value) or (value is None and field.absent == "none"):
                     continue
                 text = show_field(field, value)
-            console.print(f"  {field.column:<28} {visible(text)}", soft_wrap=True)
-        console.print()
+            say(f"  {field.column:<28} {text}")
+        say()
 
 
-def _print_items(console: "Console", assessment: "Assessment", key: str) -> None:
+def _print_items(say: Say, assessment: "Assessment", key: str) -> None:
     """Name every backup item of a VM, the one that counts first."""
     rows = assessment.estate.query(
         "SELECT i.id, i.state, i.last_recovery_point FROM item i LEFT JOIN live l ON l.item_n = i.n"
@@ -116,22 +121,22 @@ def _print_items(console: "Console", assessment: "Assessment", key: str) -> None
         [key],
     )
     if len(rows) > 1:
-        console.print(f"{len(rows)} backup items, the first of which counts", style="bold")
+        say((f"{len(rows)} backup items, the first of which counts", "bold"))
         for item, state, _ in rows:
-            console.print(f"  {state or '(state not known)':<28} {visible(item)}", soft_wrap=True)
-        console.print()
+            say(f"  {state or '(state not known)':<28} {item}")
+        say()
 
 
-def _print_verdict(console: "Console", finding: "Finding") -> None:
+def _print_verdict(say: Say, finding: "Finding") -> None:
     from auditor.assessment.evidence import show
 
-    console.print(f"{finding.outcome}  {finding.rule} ({finding.severity})", style="bold")
-    console.print(f"  {visible(finding.message)}", soft_wrap=True)
+    say((f"{finding.outcome}  {finding.rule} ({finding.severity})", "bold"))
+    say(f"  {finding.message}")
     if finding.exemption is not None:
         said = finding.exemption
         by = f"{said.owner}, {said.category}{f', {said.ticket}' if said.ticket else ''}, until {said.expires}"
-        console.print(f"  exempt    {visible(f'{said.id}: {said.reason} ({by})')}", soft_wrap=True)
-    console.print(f"  expected  {visible(finding.expected)}", soft_wrap=True)
+        say(f"  exempt    {said.id}: {said.reason} ({by})")
+    say(f"  expected  {finding.expected}")
     for entry in finding.evidence:
         value = (
             ("not known: " + entry.reason if entry.reason else "not there")
@@ -139,5 +144,5 @@ def _print_verdict(console: "Console", finding: "Finding") -> None:
             else show(entry.value)
         )
         source = f"  [{entry.source}]" if entry.source else ""
-        console.print(f"  {entry.field} = {visible(value)}{visible(source)}", soft_wrap=True)
-    console.print()
+        say(f"  {entry.field} = {value}{source}")
+    say()

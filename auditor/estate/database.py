@@ -18,7 +18,7 @@ from auditor.estate.fields import TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.estate.retention import read_retention
 from auditor.estate.schedule import Runs, read_schedule
-from auditor.inventory.facts import load_facts
+from auditor.inventory.facts import load_facts, quiet_connection
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold, visible
@@ -59,10 +59,10 @@ class Estate:
 
 def connect(spill: Path | None = None, memory: str | None = None) -> duckdb.DuckDBPyConnection:
     """Open an empty database in memory; what is beyond ``memory`` (four fifths of the machine's) goes to ``spill``."""
-    config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True, "autoinstall_known_extensions": False}
+    config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True}
     if spill is not None:
         config |= {"temp_directory": str(spill / "spill"), **({"memory_limit": memory} if memory else {})}
-    return duckdb.connect(config=config)
+    return quiet_connection(**config)
 
 
 def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wanted

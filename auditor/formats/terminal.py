@@ -32,6 +32,15 @@ def print_summary(report: Report, console: Console, outputs: Sequence[str]) -> N
         print_line(console, line)
 
 
+def told(*parts: str | tuple[str, str]) -> Text:
+    """Return a line of texts, or texts with a style: all that is shown goes through here.
+
+    Nothing in it can move the cursor or deceive a reader. Rich by itself drops some control characters silently and
+    passes others on.
+    """
+    return Text.assemble(*(visible(part) if isinstance(part, str) else (visible(part[0]), part[1]) for part in parts))
+
+
 def cut(line: Text) -> Text:
     """Mark a line as a row: what does not fit the terminal is cut off, where a sentence would be wrapped."""
     line.no_wrap = True
@@ -55,10 +64,10 @@ def print_exemptions(exemptions: Sequence[ExemptionInfo], console: Console, *, m
     for entry in sorted(exemptions, key=lambda entry: list(EXEMPTION_STATUSES).index(entry.status)):
         counts = f"{entry.exempted:,} of {entry.matched:,}  " if matched else ""
         said = f"{entry.owner}: {entry.reason}"
-        line = visible(f"{entry.rule}  {counts}until {entry.expires}  {entry.scope_kind} {entry.scope}  {said}")
+        line = f"{entry.rule}  {counts}until {entry.expires}  {entry.scope_kind} {entry.scope}  {said}"
         word = (f"{entry.status:<16}  ", EXEMPTION_STATUSES[entry.status])
-        print_line(console, cut(Text.assemble(word, (f"{visible(entry.id):<{width}}", "bold"), f"  {line}")))
-    print_line(console, Text(_exemptions_counted(exemptions)))
+        print_line(console, cut(told(word, (f"{visible(entry.id):<{width}}", "bold"), f"  {line}")))
+    print_line(console, told(_exemptions_counted(exemptions)))
 
 
 def _exemptions_counted(exemptions: Sequence[ExemptionInfo]) -> str:
@@ -71,19 +80,19 @@ def _exemptions_counted(exemptions: Sequence[ExemptionInfo]) -> str:
 
 def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     summary = report.summary
-    yield Text.assemble((summary.verdict, _VERDICTS[summary.verdict]), f": {visible(summary.sentence)}")
-    yield Text()
+    yield told((summary.verdict, _VERDICTS[summary.verdict]), f": {summary.sentence}")
+    yield told()
     yield from _coverage(report)
-    yield Text()
+    yield told()
     yield from _rules(report)
     yield from _worst(report)
     yield from _unread(report)
-    reasons = [visible(reason) for reason in summary.gate.reasons]
+    reasons = summary.gate.reasons
     hidden = len(reasons) - MOST_LINES
     more = f"; and {hidden:,} more reason{'' if hidden == 1 else 's'}" if hidden > 0 else ""
-    yield Text.assemble((f"Exit code {summary.gate.exit_code}: ", "bold"), "; ".join(reasons[:MOST_LINES]) + more)
+    yield told((f"Exit code {summary.gate.exit_code}: ", "bold"), "; ".join(reasons[:MOST_LINES]) + more)
     for output in outputs:
-        yield Text(f"Wrote {visible(output)}")
+        yield told(f"Wrote {output}")
 
 
 def _coverage(report: Report) -> Iterator[Text]:
@@ -92,32 +101,32 @@ def _coverage(report: Report) -> Iterator[Text]:
         words = KIND_NAMES[kind.kind][kind.found != 1]
         out = f", {kind.out_of_scope:,} out of scope" if kind.out_of_scope else ""
         parts.append(f"{kind.found:,} {words} ({kind.judged:,} judged{out})")
-    yield Text(f"Looked at  {' · '.join(parts) or 'nothing'}")
+    yield told(f"Looked at  {' · '.join(parts) or 'nothing'}")
     files, rows = len(report.inventory.sources), sum(source.rows for source in report.inventory.sources)
     read = f"{files:,} file{'' if files == 1 else 's'}, {rows:,} row{'' if rows == 1 else 's'}"
-    yield Text(f"Inventory  {read}, {'as of ' + report.as_of if report.as_of else 'of unknown time'}")
+    yield told(f"Inventory  {read}, {'as of ' + report.as_of if report.as_of else 'of unknown time'}")
     if report.coverage.declared_agents:
         vms = report.coverage.declared_agents
         rest = "VM rests" if vms == 1 else "VMs rest"
-        yield Text(f"Agents     {vms:,} {rest} on what was declared at creation, not on a report")
+        yield told(f"Agents     {vms:,} {rest} on what was declared at creation, not on a report")
     if report.exemptions:
         counts = report.summary.counts
         covered = counts.exempt + counts.exempt_unknown
         verdicts = f"{covered:,} verdict{' is' if covered == 1 else 's are'} exempt"
-        yield Text(f"Exempt     {verdicts}, by {_exemptions_counted(report.exemptions)}")
+        yield told(f"Exempt     {verdicts}, by {_exemptions_counted(report.exemptions)}")
     if report.baseline is not None:
         yield from _baseline(report.baseline)
 
 
 def _baseline(baseline: Baseline) -> Iterator[Text]:
     counts = f"{baseline.new:,} new, {baseline.unchanged:,} unchanged, {baseline.fixed:,} fixed"
-    yield Text(f"Baseline   {counts} since {visible(baseline.as_of or 'an unknown time')}")
+    yield told(f"Baseline   {counts} since {baseline.as_of or 'an unknown time'}")
     changed = [entry.rule for entry in baseline.rules_changed]
     if changed:
         names = ", ".join(changed[:MOST_LINES]) + (", ..." if len(changed) > MOST_LINES else "")
-        yield Text(f"           judged otherwise than then: {names}")
+        yield told(f"           judged otherwise than then: {names}")
     for line in baseline.not_comparable[:MOST_LINES]:
-        yield Text(f"           {visible(line)}")
+        yield told(f"           {line}")
 
 
 def _rules(report: Report) -> Iterator[Text]:
@@ -126,10 +135,10 @@ def _rules(report: Report) -> Iterator[Text]:
     shown, others = ranked[:MOST_RULES], ranked[MOST_RULES:]
     width = max((len(rule.id) for rule in shown), default=4)
     heads = f"{'Rule':<{width}}  {'Severity':<8}  {'Fail':>7}  {'Unknown':>7}  {'Pass':>7}  {'N/A':>7}"
-    yield cut(Text(heads, style="dim"))
+    yield cut(told((heads, "dim")))
     for rule in shown:
         counts = rule.counts
-        row = Text.assemble(
+        row = told(
             f"{rule.id:<{width}}  {rule.severity:<8}  ",
             (f"{counts.fail:>7,}", _STYLES["fail"] if counts.fail else "dim"),
             "  ",
@@ -143,8 +152,8 @@ def _rules(report: Report) -> Iterator[Text]:
     if others:
         wanting = sum(bool(rule.counts.fail or rule.counts.unknown) for rule in others)
         more = f"and {len(others):,} more rules, {wanting:,} of them with a fail or unknown"
-        yield cut(Text(more, style="dim"))
-    yield Text()
+        yield cut(told((more, "dim")))
+    yield told()
 
 
 def _worst(report: Report) -> Iterator[Text]:
@@ -155,34 +164,34 @@ def _worst(report: Report) -> Iterator[Text]:
         yield cut(finding_line(finding, resources[finding.resource]))
     more = report.summary.counts.fail + report.summary.counts.unknown - len(report.findings[:MOST_FINDINGS])
     if more > 0:
-        yield Text(f"and {more:,} more: write a report with -o report.html", style="dim")
-    yield Text()
+        yield told((f"and {more:,} more: write a report with -o report.html", "dim"))
+    yield told()
 
 
 def finding_line(finding: Finding, resource: Resource) -> Text:
     """Write a finding on one line."""
-    return Text.assemble(
+    return told(
         (f"{finding.outcome:<7}", _STYLES[finding.outcome]),
         f" {finding.severity:<8}  ",
-        (visible(resource.name), "bold"),
+        (resource.name, "bold"),
         ("  exempt" if finding.exempt else "", "cyan"),
         ("  new" if finding.baseline == "new" else "", "magenta"),
-        f"  {finding.rule}: {visible(finding.message)}",
+        f"  {finding.rule}: {finding.message}",
     )
 
 
 def _unread(report: Report) -> Iterator[Text]:
     causes = list(dict.fromkeys(gap.cause for gap in report.gaps))
     for cause in causes[:MOST_LINES]:
-        yield Text.assemble(("Not read: ", "yellow"), visible(cause))
+        yield told(("Not read: ", "yellow"), cause)
     if len(causes) > MOST_LINES:
         hidden = len(causes) - MOST_LINES
-        yield Text(f"          and {hidden:,} more gap{'' if hidden == 1 else 's'}", style="dim")
+        yield told((f"          and {hidden:,} more gap{'' if hidden == 1 else 's'}", "dim"))
     notices = [*report.coverage.assumptions, *report.coverage.notices]
     for notice in notices[:MOST_LINES]:
-        yield Text.assemble(("Note: ", "cyan"), visible(notice))
+        yield told(("Note: ", "cyan"), notice)
     if len(notices) > MOST_LINES:
         hidden = len(notices) - MOST_LINES
-        yield Text(f"      and {hidden:,} more note{'' if hidden == 1 else 's'}", style="dim")
+        yield told((f"      and {hidden:,} more note{'' if hidden == 1 else 's'}", "dim"))
     if causes or notices:
-        yield Text()
+        yield told()

@@ -16,6 +16,7 @@ value_key); a tag whose value could not be used has none.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -333,6 +334,13 @@ def _short(value: str) -> str:
 
 def _view_of(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
     connection.execute(f"CREATE VIEW {name} AS {select}")
+
+
+def quiet_connection(**config: Any) -> duckdb.DuckDBPyConnection:  # noqa: ANN401 -- DuckDB's own settings
+    """Open an empty database in memory that prints nothing; by itself DuckDB draws progress on standard output."""
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, **config})
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def quoted(text: str | Path) -> str:

@@ -17,7 +17,7 @@ import duckdb
 import msgspec
 
 from auditor.errors import UsageError
-from auditor.inventory.facts import TAG_COLUMNS, columns_of, quoted
+from auditor.inventory.facts import TAG_COLUMNS, columns_of, quiet_connection, quoted
 from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Snapshot, Source
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
 from auditor.text import visible, without_surrogates
@@ -242,7 +242,7 @@ def subscriptions_in(snapshot: Snapshot, table: str) -> set[str]:
     if table not in snapshot.columns:
         return set()
     path = quoted(snapshot.folder / f"{table}.parquet")
-    with duckdb.connect() as connection:
+    with quiet_connection() as connection:
         found = connection.execute(f"SELECT DISTINCT subscription_id FROM read_parquet({path})").fetchall()
     return {subscription for (subscription,) in found if subscription}
 
@@ -285,7 +285,7 @@ def _verify(folder: Path, name: str, held: TableFile) -> None:
 def _problems(folder: Path, rows: int) -> tuple[Problem, ...]:
     if not rows:
         return ()
-    with duckdb.connect() as connection:
+    with quiet_connection() as connection:
         columns = ", ".join(f'"{column}"' for column in _PROBLEM)
         found = connection.execute(f"SELECT {columns} FROM read_parquet({quoted(folder / 'problems.parquet')})")
         return tuple(sorted(Problem(*row) for row in found.fetchall()))
