@@ -212,6 +212,7 @@ def _options(question: Question) -> Options:
         strict=config.strict,
         config_sha256=question.config_sha256,
         exemptions_sha256=question.exemptions.sha256,
+        organisation=config.organisation or "",
     )
 
 
