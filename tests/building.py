@@ -292,6 +292,7 @@ def _assess(inventory: Any, work: Path, settings: Any, baseline: Report | None) 
             complete=settings.complete,
             exemptions=settings.exemptions,
             baseline=baseline,
+            known=settings.known,
         ),
     )
 

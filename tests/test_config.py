@@ -88,6 +88,17 @@ strict: true
     assert config.exports.complete == ["backup_jobs", "vaults"]
 
 
+@pytest.mark.parametrize("name", ["K", "Kestrelvik Freight", "x" * 200, "<b>\u202e|\n=1+1\x1b[0m", " ß "])
+def test_the_name_of_the_organisation_is_taken_as_it_is(name: str) -> None:
+    text = f"organisation: {json.dumps(name)}\n"
+    assert config_of(text).organisation == name
+    assert estate().vm("web").audit(config=text).report.options.organisation == name
+
+
+def test_the_name_of_the_organisation_is_empty_where_nobody_says_it() -> None:
+    assert estate().vm("web").audit().report.options.organisation == ""
+
+
 @pytest.mark.parametrize("text", ["", "# nothing said\n", "{}\n", "intents: {default: null}\n"])
 def test_what_is_not_said_has_its_default(text: str) -> None:
     assert config_of(text) == Config()
@@ -107,6 +118,12 @@ SEE = "See docs/configuration.md."
         ("intents:\n  scope: {}\n", "2:3: unknown key scope", "Did you mean scopes?"),
         ("scope:\n  exclud: []\n", "2:3: unknown key exclud", "Did you mean exclude?"),
         ("exports: {tables: []}\n", "1:11: unknown key tables", "Known: complete."),
+        ("organisation: ''\n", "1:1: expected str of length >= 1", SEE),
+        (f"organisation: {'x' * 201}\n", "1:1: expected str of length <= 200", SEE),
+        ("strict: true\norganisation: '  '\n", "2:1: expected str matching regex '\\\\S'", SEE),
+        ("organisation: 5\n", "1:1: expected str | null, got int", SEE),
+        ("organisation: [a]\n", "1:1: expected str | null, got array", SEE),
+        ("organization: K\n", "1:1: unknown key organization", "Did you mean organisation?"),
         ("fail_on: hi\n", "1:1: 'hi' is not one of the allowed values", "Did you mean high?"),
         ("fail_on: none\n", "1:1: 'none' is not one of the allowed values", None),
         ("fail_on: 5\n", "1:1: expected str, got int", SEE),

@@ -10,10 +10,11 @@ import msgspec
 
 from auditor import __version__
 from auditor.assessment.baseline import new_violations, with_baseline
-from auditor.assessment.coverage import causes_that_matter, coverage_of
+from auditor.assessment.coverage import causes_that_matter, coverage_of, rules_with_gaps
 from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
+from auditor.assessment.frameworks import frameworks
 from auditor.assessment.model import (
     SCHEMA_VERSION,
     Coverage,
@@ -35,6 +36,7 @@ from auditor.estate.database import MEMORY, Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
 from auditor.gate import Counts, Gate, decide
 from auditor.inventory.model import Inventory
+from auditor.ruleset.frameworks import load_frameworks
 from auditor.ruleset.model import SEVERITIES, BoundRule, exemptions_asked_for, tags_of
 from auditor.timestamps import show_time
 
@@ -114,6 +116,9 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         resources=[resource for matrix in shown for resource in _resources(estate, matrix)],
         outcomes=dict(sorted(pair for matrix in shown for pair in _outcomes(estate, matrix))),
         findings=findings,
+        frameworks=frameworks(
+            load_frameworks(), judged, question.known, config.profile, rules_with_gaps(estate, judged)
+        ),
         run_id=run_id(inventory, question, options, estate.now),
     )
     if brief:
@@ -207,6 +212,7 @@ def _options(question: Question) -> Options:
         strict=config.strict,
         config_sha256=question.config_sha256,
         exemptions_sha256=question.exemptions.sha256,
+        organisation=config.organisation or "",
     )
 
 

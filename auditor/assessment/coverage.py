@@ -234,6 +234,24 @@ def causes_that_matter(estate: Estate, judged: Sequence[tuple[BoundRule, Counts]
     A gap counts when it is in what the rules judge, or when something was damaged or refused. That a kind of facts was
     not exported at all counts only where a verdict is unknown for want of it.
     """
+    tables = _looked_at(judged)
+    return [gap.cause for gap in estate.gaps if _matters(gap, *tables)]
+
+
+def rules_with_gaps(estate: Estate, judged: Sequence[tuple[BoundRule, Counts]]) -> frozenset[str]:
+    """Return the ids of the rules that a gap keeps from being answered; see ``causes_that_matter``."""
+    # One gap of a kind will do: there may be one for each subscription, and thousands of rules.
+    gaps = {(gap.table, gap.kind): gap for gap in estate.gaps}.values()
+    found = set()
+    for rule, counts in judged if gaps else ():
+        tables = _looked_at([(rule, counts)])
+        if any(_matters(gap, *tables) for gap in gaps):
+            found.add(rule.id)
+    return frozenset(found)
+
+
+def _looked_at(judged: Sequence[tuple[BoundRule, Counts]]) -> tuple[set[str], set[str], set[str]]:
+    """Return the tables that rules judge, those they look at, and those that they wanted and did not have."""
     subjects = {TABLE_OF[rule.subject] for rule, _ in judged}
     needed: set[str] = set()
     wanting: set[str] = set()
@@ -242,7 +260,7 @@ def causes_that_matter(estate: Estate, judged: Sequence[tuple[BoundRule, Counts]
         needed |= tables
         if counts.unknown:
             wanting |= tables
-    return [gap.cause for gap in estate.gaps if _matters(gap, subjects, needed, wanting)]
+    return subjects, needed, wanting
 
 
 def _matters(gap: Gap, subjects: set[str], needed: set[str], wanting: set[str]) -> bool:

@@ -170,9 +170,9 @@ class RuleInfo(_Part, frozen=True):
 class ControlInfo(_Part, frozen=True):
     """A control of a framework, and what the rules that bear on it say together.
 
-    ``holds``: all their verdicts pass; ``fails``: one fails; ``cannot-conclude``: none fails and one is unknown;
-    ``not-judged``: not one of them could be applied, or none was run; ``no-evidence``: no rule can tell.
-    ``counts`` adds up the verdicts of ``rules``.
+    ``holds``: all their verdicts pass; ``fails``: one fails, exempt or not; ``cannot-conclude``: none fails, and one is
+    unknown or not all that they judge was read; ``not-judged``: not one of them could be applied, or none was run;
+    ``no-evidence``: no rule can tell. ``rules`` are those that were run, ``counts`` adds up their verdicts.
     """
 
     id: str

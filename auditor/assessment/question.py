@@ -7,7 +7,7 @@ from auditor.assessment.model import Report
 from auditor.declared.config import Config
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
-from auditor.ruleset.model import BoundRule, Exclusion
+from auditor.ruleset.model import BoundRule, Exclusion, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Question:
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
         baseline: an earlier report to compare findings with.
+        known: all rules that there are, to tell which of them would have borne on a control.
     """
 
     rules: Sequence[BoundRule]
@@ -37,3 +38,4 @@ class Question:
     complete: frozenset[str] = frozenset()
     exemptions: Exemptions = NO_EXEMPTIONS
     baseline: Report | None = None
+    known: Sequence[Rule] = ()

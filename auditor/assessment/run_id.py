@@ -39,6 +39,7 @@ def run_id(inventory: Inventory, question: Question, options: Options, now: int 
             [rule.id, rule.rule.sha256, _name(rule.rule.place), rule.rule.own, rule.severity, rule.values]
             for rule in question.rules
         ),
+        "known": sorted([rule.id, rule.sha256] for rule in question.known),
         "exclusions": [
             [exclusion.reason, _name(exclusion.place), exclusion.place.line, repr(exclusion.condition)]
             for exclusion in question.exclusions

@@ -163,6 +163,7 @@ def assessed(
             complete=settings.complete,
             exemptions=settings.exemptions,
             baseline=baseline,
+            known=settings.known,
         )
         assessment = assess(facts, folder, question, brief=brief)
         try:

@@ -64,6 +64,7 @@ class Settings:
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
+        known: all rules, the selected ones among them.
     """
 
     config: Config
@@ -74,6 +75,7 @@ class Settings:
     as_of: int | None
     complete: frozenset[str] = field(default=frozenset())
     exemptions: Exemptions = NO_EXEMPTIONS
+    known: tuple[Rule, ...] = ()
 
 
 def settle(flags: Flags) -> Settings:
@@ -109,6 +111,7 @@ def settle(flags: Flags) -> Settings:
         as_of=as_of,
         complete=read_tables(flags.complete) | frozenset(config.exports.complete),
         exemptions=_exemptions(flags.exemptions, config.exemptions, base, rules, as_of),
+        known=tuple(rules),
     )
 
 

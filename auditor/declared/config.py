@@ -109,6 +109,10 @@ class ExemptionsFile(_Strict, frozen=True):
 class Config(_Strict, frozen=True):
     """The settings of one organisation: auditor.yaml."""
 
+    organisation: Annotated[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")] | None,
+        msgspec.Meta(description="Whose estate it is, as reports name it."),
+    ] = None
     intents: Annotated[Intents, msgspec.Meta(description="What the vaults are for.")] = Intents()
     vaults_in: Annotated[
         Literal["same-subscription", "any"],

@@ -1,13 +1,15 @@
-"""Generated pages: the fields that rules may name, and a page for each bundled rule."""
+"""Generated pages: the fields that rules may name, a page for each bundled rule, and the controls they bear on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from auditor.assessment.cases import Case, load_cases
 from auditor.assessment.evidence import condition_words, show, show_bounds
+from auditor.assessment.frameworks import natural
 from auditor.bundled import bundled
 from auditor.estate.fields import EXEMPT_FROM, FIELDS, KIND_NAMES, SEES, SUBJECTS, field_named
 from auditor.reference.schemas import SCHEMAS
+from auditor.ruleset.frameworks import load_frameworks
 from auditor.ruleset.load import bind, bundled_files, load_rules
 from auditor.ruleset.model import Parameter, Rule, fields_of
 from auditor.timestamps import show_time
@@ -86,6 +88,36 @@ def rule_page(rule: Rule, cases: list[Case]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def controls_page(rules: Sequence[Rule]) -> str:
+    """Return docs/controls.md: by framework the controls, the rules that bear on each, and what else is needed."""
+    lines = [
+        "# Controls",
+        "",
+        "Which rules bear on which controls, and which controls no rule can give evidence for. A rule shows a part of",
+        "a control, never all of it: what else is needed stands beside it. report.json says of each control",
+        "(`frameworks`) whether it `holds`, `fails`, `cannot-conclude`, is `not-judged`, or has `no-evidence` in any",
+        "rule. It holds where every verdict passes and all that is judged was read; what fails under an exemption",
+        "fails. Rules that were not run are named. Your own rules count as well, by the controls that they name.",
+    ]
+    for framework in load_frameworks():
+        naming = {
+            control.id: [rule.id for rule in rules if control.id in rule.controls.get(framework.id, ())]
+            for control in framework.controls
+        }
+        controls = sorted(framework.controls, key=lambda control: natural(control.id))
+        lines += ["", f"## {framework.title}", "", f"`{framework.id}`, <{framework.reference}>", ""]
+        lines += ["| control | rules | what they do not show |", "|---|---|---|"]
+        for control in controls:
+            if naming[control.id]:
+                links = ", ".join(f"[{name}](rules/{name}.md)" for name in naming[control.id])
+                lines.append(f"| {control.id} {control.title} | {links} | {control.note} |")
+        others = [control for control in controls if not naming[control.id]]
+        if others:
+            lines += ["", "| without evidence of ours | what is needed instead |", "|---|---|"]
+            lines += [f"| {control.id} {control.title} | {control.note} |" for control in others]
+    return "\n".join(lines) + "\n"
+
+
 def _default(rule: Rule, parameter: Parameter) -> str:
     """Write the default of a parameter, and those of profiles in which it differs."""
     values = {profile: values[parameter.name] for profile, values in rule.profiles.items() if parameter.name in values}
@@ -124,8 +156,9 @@ def pages() -> dict[str, str]:
         for name, make in SCHEMAS.items()
     }
     rules = {}
-    for rule in load_rules(bundled_files()):
+    loaded = load_rules(bundled_files())
+    for rule in loaded:
         name = f"{rule.id}.yaml"
         cases = load_cases(bundled("rules") / "cases" / name, f"rules/cases/{name}", rule)
         rules[f"rules/{rule.id}.md"] = rule_page(rule, cases)
-    return {"fields.md": fields_page(), **schemas, **rules}
+    return {"fields.md": fields_page(), "controls.md": controls_page(loaded), **schemas, **rules}

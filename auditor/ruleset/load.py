@@ -44,7 +44,7 @@ PROFILES = ("baseline", "hardened")
 PARAMETER_TYPES: tuple[ParameterType, ...] = ("string", "number", "boolean", "list<string>")
 FRAMEWORKS = ("nist-800-53", "iso-27001", "mcsb", "cis", "dora", "soc2", "azure-policy")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_BESIDE = {"cases", "scope"}  # folders beside rules that hold something else
+_BESIDE = {"cases", "controls", "scope"}  # folders beside rules that hold something else
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEYS = {
     "id": True,
