@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers docs docs-check format bench constraints clean
+.PHONY: help demo test check lint types layers docs docs-check format golden bench constraints clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -50,12 +50,15 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+golden: $(READY) ## Write the example's page again that tests compare with; look at it first
+	$(BIN)/python tests/golden/make_golden.py
+
 bench: $(READY) ## Print benchmark figures as JSON
 	$(BIN)/python bench/bench_audit.py exports 1000
 	$(BIN)/python bench/bench_audit.py snapshot 100000
 
 constraints: $(READY) ## Pin newer versions of what the package and its checks need
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --extra xlsx --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o constraints.txt pyproject.toml
 
 clean: ## Remove what was made here

@@ -6,7 +6,9 @@ import html
 import io
 import json
 import re
+import runpy
 import zlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -344,6 +346,13 @@ def test_findings_are_capped_and_the_page_says_so(mixed: Report, monkeypatch: py
     page = page_of(mixed)
     assert page.count('<article class="finding">') == 3
     assert f"<b>3 of {len(mixed.findings)}</b>" in page
+
+
+def test_the_page_of_the_example_is_the_golden_one() -> None:
+    """Where this fails on purpose: look at the page, then ``make golden``."""
+    folder = Path(__file__).resolve().parent / "golden"
+    made: dict[str, str] = runpy.run_path(str(folder / "make_golden.py"))["golden"]()
+    assert made == {name: (folder / name).read_text(encoding="utf-8") for name in made}
 
 
 def test_an_empty_estate_has_a_page() -> None:
