@@ -53,6 +53,7 @@
   let rowRule, rowPlace, rowLetter;  // a verdict each, the worst first
   let state = {};
   let shown = new Uint32Array(0);
+  let answered = "";  // what the verdicts shown are the answer to
   let opener = null;
 
   class Kind {
@@ -160,12 +161,12 @@
   }
 
   function apply(wanted) {
-    const filtered = JSON.stringify({...wanted, page: 0, open: 0}) !== JSON.stringify({...state, page: 0, open: 0}) || !state.ready;
-    state = {...wanted};
+    state = wanted;
     $("explore-q").value = state.q || "";
     for (const key of FILTERS) if ($("explore-" + key)) $("explore-" + key).value = state[key] || "";
-    if (filtered) shown = sorted(filter());
-    Object.defineProperty(state, "ready", {value: true, enumerable: false});
+    const asked = JSON.stringify([state.q, state.sort, ...FILTERS.map((key) => state[key])]);
+    if (asked !== answered) shown = sorted(filter());
+    answered = asked;
     paint();
     show(state.open);
   }
