@@ -79,6 +79,12 @@ def test_findings_are_every_fail_and_unknown_worst_first() -> None:
     assert len({finding.fingerprint for finding in report.findings}) == bad
 
 
+def test_findings_of_a_rule_are_in_the_order_of_the_resources() -> None:
+    report = estate().vm("c").vm("a").vm("b").whole().audit(select=["vm-protected"]).report
+    assert [finding.resource for finding in report.findings] == [resource.id for resource in report.resources]
+    assert [resource.name for resource in report.resources] == ["a", "b", "c"]
+
+
 def test_evidence_says_the_value_the_source_what_was_expected_or_why_it_is_not_known() -> None:
     found = estate().vault("v", None).whole().audit().finding("vault-redundancy-matches-intent", "v")
     evidence = {entry.field: entry for entry in found.evidence}

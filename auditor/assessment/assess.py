@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
 from auditor.assessment.frameworks import frameworks
+from auditor.assessment.json_pieces import json_pieces
 from auditor.assessment.model import (
     SCHEMA_VERSION,
     Coverage,
@@ -32,7 +34,7 @@ from auditor.assessment.model import (
 from auditor.assessment.question import Question
 from auditor.assessment.run_id import run_id
 from auditor.declared.exemptions import Exemption
-from auditor.estate.database import MEMORY, Estate, open_estate
+from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
 from auditor.gate import Counts, Gate, decide
 from auditor.inventory.model import Inventory
@@ -84,7 +86,6 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         as_of=question.as_of,
         complete=question.complete,
         exemptions=question.exemptions,
-        memory=MEMORY if brief else None,
         exempt_from=[rule_id for condition in conditions for rule_id in exemptions_asked_for(condition)],
     )
     matrices = judge(estate.connection, question.rules, question.exclusions, estate.now, whole_tables(estate))
@@ -137,9 +138,10 @@ def sign(report: Report) -> Report:
 
 def content_sha256(report: Report) -> str:
     """Return the SHA-256 of the sorted compact JSON of a report without its ``content_sha256``."""
-    # Cut out of the finished bytes: building the report a second time, as plain values, would double the memory.
-    encoded = msgspec.json.encode(msgspec.structs.replace(report, content_sha256=_ZERO), order="sorted")
-    return hashlib.sha256(encoded.replace(f'"content_sha256":"{_ZERO}",'.encode(), b"", 1)).hexdigest()
+    digest = hashlib.sha256()
+    for piece in json_pieces(report, indent=False, without="content_sha256"):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _counts(estate: Estate, matrix: Matrix) -> dict[str, Counts]:
@@ -173,7 +175,7 @@ def _outcomes(estate: Estate, matrix: Matrix) -> list[tuple[str, str]]:
 def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
     subject = matrix.subject
     location = "location" if f"{subject}.location" in FIELDS else "CAST(NULL AS VARCHAR)"
-    rows = estate.query(
+    rows = estate.stream(
         f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject} ORDER BY n",
     )
     return [
@@ -181,10 +183,10 @@ def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
             id=key,
             kind=subject,
             name=name,
-            subscription=subscription,
-            resource_group=group,
-            location=place,
-            source=source,
+            subscription=subscription and intern(subscription),  # a few texts, that many resources share
+            resource_group=group and intern(group),
+            location=place and intern(place),
+            source=intern(source),
         )
         for key, name, subscription, group, place, source in rows
     ]

@@ -2,18 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from sys import intern
 from typing import Any
-
-import msgspec
 
 from auditor.assessment.engine import OUTCOMES, Matrix, column
 from auditor.assessment.model import Cell, Evidence, Finding, FindingExemption
 from auditor.assessment.sql import Context, Sql, compile_condition, tag_sql, threshold, value_sql
 from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate
-from auditor.estate.fields import FIELDS, SEES, TABLE_OF, TOLD, Field
+from auditor.estate.fields import FIELDS, TABLE_OF, Field, told_sql
 from auditor.ruleset.model import (
     Age,
     AllOf,
@@ -34,6 +35,7 @@ from auditor.timestamps import show_time
 
 NO_TIME = "the inventory does not say when it was taken, so ages are unknown"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_KEPT = 4_096  # of what was worked out, so that texts that never come again are let go
 
 
 def fingerprint(rule_id: str, key: str) -> str:
@@ -53,42 +55,40 @@ def find_evidence(
         estate: the database that ``judge`` has run on.
         matrix: the verdicts.
         keys: the resources to show, all their verdicts; when ``None``, every fail and unknown.
-        exemptions: what the numbers of the table ``exempted`` mean; there is no such table when there are none.
+        exemptions: what the numbers of the table ``exempted`` mean.
     """
-    subject, connection = matrix.subject, estate.connection
-    context = Context(subject, estate.now, whole_tables(estate))
-    if keys is None:
-        wanted = " OR ".join(f"{column(rule.id)} IN ('f', 'u')" for rule in matrix.rules)
-        chosen, values = f"SELECT n FROM {matrix.table} WHERE {wanted}", []
-    else:
-        chosen, values = f"SELECT n FROM {subject} WHERE key IN (SELECT unnest(?))", [list(keys)]
-    # The rows that are shown are joined once and kept whole; each rule then looks only at these.
-    relations = ", ".join(SEES[subject])
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE shown AS SELECT {relations} FROM {TOLD[subject]}"
-        f" WHERE {subject}.n IN ({chosen})",
-        values,
+    subject, context = matrix.subject, Context(matrix.subject, estate.now, whole_tables(estate))
+    # One pass for all rules, row by row: a join for each rule, or all rows at once, would cost more than the report.
+    columns: dict[Sql, int] = {}
+    shown = matrix.rules if keys is not None else _with_findings(estate, matrix)
+    views = [_View(rule, context, estate, columns) for rule in shown]
+    if not views:
+        return
+    text = ", ".join(sql.text for sql in columns)
+    wanted, values = " OR ".join(f"v.{column(view.rule.id)} IN ('f', 'u')" for view in views), []
+    if keys is not None:
+        wanted, values = f"{subject}.key IN (SELECT unnest(?))", [list(keys)]
+    winners = {}
+    if exemptions:
+        said = [_exemption(exemption) for exemption in exemptions]
+        exempted = estate.query("SELECT rule, n, number FROM exempted")
+        winners = {(rule, n): said[number] for rule, n, number in exempted}
+    rows = estate.stream(
+        f"SELECT {subject}.n, {subject}.id, {subject}.key, v.excluded, {text} FROM {told_sql(subject, text)}"
+        f" JOIN {matrix.table} v ON v.n = {subject}.n WHERE {wanted}",
+        [*(value for sql in columns for value in sql.values), *values],
     )
-    for rule in matrix.rules if keys is not None else _with_findings(estate, matrix):
-        view = _View(rule, context)
-        sql = view.select()
-        letters = "" if keys is not None else f"WHERE v.{column(rule.id)} IN ('f', 'u')"
-        number, exempted, of_rule = "NULL", "", []
-        if exemptions:
-            number, of_rule = "x.number", [rule.id]
-            exempted = f" LEFT JOIN exempted x ON x.rule = ? AND x.n = {subject}.n"
-        rows = connection.execute(
-            f"SELECT v.{column(rule.id)}, v.excluded, {number}, {subject}.id, {subject}.key, {sql.text} FROM shown"
-            f" JOIN {matrix.table} v ON v.n = {subject}.n{exempted} {letters} ORDER BY {subject}.n",
-            [*sql.values, *of_rule],
-        ).fetchall()
-        for letter, excluded, winner, resource, key, *cells in rows:
-            reason = matrix.exclusions[excluded].reason if excluded is not None else ""
-            found = view.finding(estate, letter, resource, key, cells, reason)
-            if winner is not None:
-                said = _exemption(exemptions[winner])
-                found = msgspec.structs.replace(found, exempt=True, exemption=said)
-            yield found
+    found: list[list[tuple[int, Finding]]] = [[] for _ in views]
+    for n, resource, key, excluded, *cells in rows:
+        reason = matrix.exclusions[excluded].reason if excluded is not None else ""
+        for view, findings in zip(views, found, strict=True):
+            if keys is not None or cells[view.letter] in ("f", "u"):
+                exemption = winners.get((view.rule.id, n))
+                findings.append((n, view.finding(resource, key, cells, reason, exemption)))
+    for findings in found:
+        # The order of the resources: sorted here, the database need not hold all of their cells at once.
+        findings.sort(key=itemgetter(0))
+        yield from (finding for _, finding in findings)
 
 
 def _with_findings(estate: Estate, matrix: Matrix) -> list[BoundRule]:
@@ -103,123 +103,148 @@ def whole_tables(estate: Estate) -> frozenset[str]:
     return frozenset(table for table in TABLE_OF.values() if estate.read_whole(table))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Looked:
-    """One thing a rule looked at, and the positions of what was selected of it."""
+    """One thing a rule looked at, the positions of what was selected of it, and what it was compared with."""
 
     name: str
     left: Left
+    table: str
     value: int
     high: int
     source: int
     reason: int
     key: int
+    expected: str
 
 
 class _View:
-    """What has to be selected to show the verdicts of a rule, and how to read it back."""
+    """What has to be selected to show the verdicts of a rule, and how to read it back.
 
-    def __init__(self, rule: BoundRule, context: Context) -> None:
+    Many findings look alike: what is worked out of equal cells is worked out once, and kept once.
+    """
+
+    def __init__(self, rule: BoundRule, context: Context, estate: Estate, columns: dict[Sql, int]) -> None:
         self.rule = rule
         self.context = context
-        self.columns: list[str] = []
-        self.looked: dict[str, _Looked] = {}
+        self.estate = estate
+        self.columns = columns
+        self.troubled = {(table, key) for table, key, _ in estate.problems}
+        self.letter = self._column(f"v.{column(rule.id)}")
         self.leaves = list(rule.leaves())
+        self.looked: dict[str, _Looked] = {}
         for leaf in self.leaves:
             self._look(leaf.left)
             if isinstance(leaf.right, FieldRef):
                 self._look(leaf.right)
-        self.said = {name: self._column(_shown_sql(FIELDS[name])) for name in self._placeholders()}
-        self.tests = [compile_condition(leaf, context) for leaf in self.leaves]
-
-    def select(self) -> Sql:
-        """Return the list of what is selected: values, sources, reasons, then whether each leaf held."""
-        text = ", ".join([*self.columns, *(test.text for test in self.tests)])
-        return Sql(text, tuple(value for test in self.tests for value in test.values))
+        self.message = _PLACEHOLDER.split(rule.rule.message)
+        self.said = {name: self._column(_shown_sql(FIELDS[name])) for name in self.message[1::2] if name in FIELDS}
+        self.tests = [self._select(compile_condition(leaf, context)) for leaf in self.leaves]
+        self.evidence = lru_cache(_KEPT)(self._evidence)
+        self.meant = lru_cache(_KEPT)(self._meant)
 
     def finding(
-        self,
-        estate: Estate,
-        letter: str,
-        resource: str,
-        key: str,
-        cells: Sequence[Any],
-        excluded: str,
+        self, resource: str, key: str, cells: Sequence[Any], excluded: str, exemption: FindingExemption | None
     ) -> Finding:
         """Read one selected row back."""
-        held = list(cells[len(self.columns) :])
-        evidence = [self._evidence(estate, looked, cells, held) for looked in self.looked.values()]
-        outcome = OUTCOMES[letter]
-        verdicts = dict(zip((id(leaf) for leaf in self.leaves), held, strict=True))
-        message = self._message(cells)
+        letter, held = cells[self.letter], tuple(cells[test] for test in self.tests)
+        evidence = [self._read(looked, cells, held) for looked in self.looked.values()]
+        expected, names = self.meant(held)
         if excluded:
             message = f"Out of scope: {excluded}"
         elif letter == "u":
-            message = f"Cannot tell: {'; '.join(self._unknown(evidence, verdicts))}."
+            message = f"Cannot tell: {'; '.join(self._unknown(evidence, held))}."
         elif letter == "n":
-            message = f"Does not apply: {self._observed(self.rule.applies, evidence, verdicts)}"
+            applies = map(_name, (leaf.left for leaf in leaves(self.rule.applies)))
+            message = f"Does not apply: {_observed(applies, evidence)}"
+        else:
+            message = self._message(cells)
         return Finding(
             fingerprint=fingerprint(self.rule.id, key),
             rule=self.rule.id,
             resource=resource,
-            outcome=outcome,  # type: ignore[arg-type]  # one of the four words
+            outcome=OUTCOMES[letter],  # type: ignore[arg-type]  # one of the four words
             severity=self.rule.severity,
-            exempt=False,
-            message=message,
-            expected=condition_words(self._near(self.rule.require, verdicts)),
-            observed=self._observed(self._near(self.rule.require, verdicts), evidence, verdicts),
+            exempt=exemption is not None,
+            message=intern(message),
+            expected=expected,
+            observed=intern(_observed(names, evidence)),
             evidence=evidence,
+            exemption=exemption,
         )
 
+    def _select(self, sql: Sql) -> int:
+        return self.columns.setdefault(sql, len(self.columns))
+
     def _column(self, sql: str) -> int:
-        if sql not in self.columns:
-            self.columns.append(sql)
-        return self.columns.index(sql)
+        return self._select(Sql(sql))
 
     def _look(self, left: Left) -> None:
-        if isinstance(left, TagRef) and str(left) not in self.looked:
-            relation = left.relation
-            column = self._column(tag_sql(left))
-            source = self._column(f"{relation}.source")
-            self.looked[str(left)] = _Looked(
-                str(left), left, column, column, source, -1, self._column(f"{relation}.key")
-            )
-        if not isinstance(left, FieldRef) or left.name in self.looked:
+        name = _name(left)
+        if not isinstance(left, FieldRef | TagRef) or name in self.looked:
             return
-        field = left.field
-        relation = field.relation if field.type != "relation" else field.name
-        if field.type == "relation":
-            exists = compile_condition(Compare(left, "exists", Constant(value=True)), self.context)
-            low = high = self._column(exists.text)
-        elif field.type == "bounded":
-            low, high = (self._column(f'{relation}."{field.column}_{end}"') for end in ("min", "max"))
-        elif field.open:
-            low = self._column(value_sql(field))
-            high = self._column(f'CASE WHEN NOT {relation}."{field.open}" THEN {value_sql(field)} END')
+        reason = -1
+        if isinstance(left, TagRef):
+            relation = left.relation
+            low = high = self._column(tag_sql(left))
+            source = self._column(f"{relation}.source")
         else:
-            low = high = self._column(value_sql(field))
-        source = self._column(f'{relation}."{field.source or "source"}"')
-        elsewhere = field.reason.partition(".")[0] in TABLE_OF
-        why = field.reason if elsewhere else f'{relation}."{field.reason}"'
-        reason = self._column(why) if field.reason else -1
-        self.looked[left.name] = _Looked(left.name, left, low, high, source, reason, self._column(f"{relation}.key"))
+            field = left.field
+            relation = field.relation if field.type != "relation" else field.name
+            low, high = self._ends(left)
+            source = self._column(f'{relation}."{field.source or "source"}"')
+            if field.reason:
+                elsewhere = field.reason.partition(".")[0] in TABLE_OF
+                reason = self._column(field.reason if elsewhere else f'{relation}."{field.reason}"')
+        key = self._column(f"{relation}.key")
+        expected = dict.fromkeys(_right_words(leaf) for leaf in self.leaves if _name(leaf.left) == name)
+        self.looked[name] = _Looked(
+            name, left, TABLE_OF[relation], low, high, source, reason, key, " / ".join(expected)
+        )
 
-    def _placeholders(self) -> list[str]:
-        return [name for name in _PLACEHOLDER.findall(self.rule.rule.message) if name in FIELDS]
+    def _ends(self, left: FieldRef) -> tuple[int, int]:
+        """Select a value: two columns where it is known within bounds, or may be later than is known."""
+        field = left.field
+        if field.type == "relation":
+            exists = self._select(compile_condition(Compare(left, "exists", Constant(value=True)), self.context))
+            return exists, exists
+        if field.type == "bounded":
+            low, high = (self._column(f'{field.relation}."{field.column}_{end}"') for end in ("min", "max"))
+            return low, high
+        low = self._column(value_sql(field))
+        if not field.open:
+            return low, low
+        return low, self._column(f'CASE WHEN NOT {field.relation}."{field.open}" THEN {value_sql(field)} END')
 
-    def _evidence(self, estate: Estate, looked: _Looked, cells: Sequence[Any], held: Sequence[bool | None]) -> Evidence:
-        value = _cell(looked, cells)
-        source = cells[looked.source] if value is not None else None
-        reason = ""
-        if (value is None and not self._known_absent(looked, held)) or _between(looked, cells):
-            reason = self._reason(estate, looked, cells)
-        expected = [_right_words(leaf) for leaf in self.leaves if _name(leaf.left) == looked.name]
+    def _read(self, looked: _Looked, cells: Sequence[Any], held: Sequence[bool | None]) -> Evidence:
+        low, high, source = cells[looked.value], cells[looked.high], cells[looked.source]
+        if low is not None and low == high:
+            return self.evidence(looked, low, high, source, None, None, absent=False)
+        said = cells[looked.reason] if looked.reason >= 0 else None
+        # Whose row it is matters only where something was wrong with it.
+        key = cells[looked.key]
+        whose = key if key is None or (looked.table, key) in self.troubled else ""
+        return self.evidence(looked, low, high, source, said, whose, absent=self._known_absent(looked, held))
+
+    def _evidence(  # noqa: PLR0913 -- all that it depends on: it is kept by them
+        self,
+        looked: _Looked,
+        low: object,
+        high: object,
+        source: str | None,
+        said: str | None,
+        key: str | None,
+        *,
+        absent: bool,
+    ) -> Evidence:
+        value = _cell(looked, low, high)
+        unsure = (value is None and not absent) or low != high
         return Evidence(
             field=looked.name,
             value=value,
-            source=source or "",
-            reason=reason,
-            expected=" / ".join(dict.fromkeys(expected)),
+            source=source if value is not None and source is not None else "",
+            reason=self._reason(looked, said, key) if unsure else "",
+            expected=looked.expected,
         )
 
     def _known_absent(self, looked: _Looked, held: Sequence[bool | None]) -> bool:
@@ -227,13 +252,12 @@ class _View:
         about = [truth for leaf, truth in zip(self.leaves, held, strict=True) if _name(leaf.left) == looked.name]
         return bool(about) and None not in about
 
-    def _reason(self, estate: Estate, looked: _Looked, cells: Sequence[Any]) -> str:
-        key = cells[looked.key]
+    def _reason(self, looked: _Looked, said: str | None, key: str | None) -> str:
+        problems = self.estate.problems
         if isinstance(looked.left, TagRef):
-            table = TABLE_OF[looked.left.relation]
             for column in (f"tag {looked.left.tag.name}", "tags"):
-                if key is not None and (table, key, column) in estate.problems:
-                    return estate.problems[table, key, column]
+                if key is not None and (looked.table, key, column) in problems:
+                    return problems[looked.table, key, column]
             return (
                 "its tags could not be read"
                 if key is not None
@@ -242,25 +266,24 @@ class _View:
         assert isinstance(looked.left, FieldRef)
         field = looked.left.field
         relation = field.name if field.type == "relation" else field.relation
-        table = TABLE_OF[relation]
         if key is not None:
-            found = [estate.problems[table, key, fact] for fact in field.facts if (table, key, fact) in estate.problems]
+            facts = [(looked.table, key, fact) for fact in field.facts]
+            found = [problems[fact] for fact in facts if fact in problems]
             if found:
                 return "; ".join(found)
-        said = cells[looked.reason] if looked.reason >= 0 else None
         if said:
             return str(said)
         if key is None and relation != self.context.subject:
-            missing = next((gap.cause for gap in estate.gaps if gap.table in (table, "*")), "")
+            missing = next((gap.cause for gap in self.estate.gaps if gap.table in (looked.table, "*")), "")
             return missing or f"the {relation.replace('_', ' ')} it belongs to is not in the inventory"
         return field.if_null
 
-    def _unknown(self, evidence: Sequence[Evidence], verdicts: dict[int, bool | None]) -> list[str]:
+    def _unknown(self, evidence: Sequence[Evidence], held: Sequence[bool | None]) -> list[str]:
         """Say why each leaf that is not decided is not, each reason once."""
         known = {entry.field: entry for entry in evidence}
         reasons: list[str] = []
-        for leaf in self.leaves:
-            if verdicts[id(leaf)] is not None:
+        for leaf, truth in zip(self.leaves, held, strict=True):
+            if truth is not None:
                 continue
             sides = [leaf.left, *([leaf.right] if isinstance(leaf.right, FieldRef) else [])]
             entries = [known[name] for name in map(_name, sides) if name in known]
@@ -275,27 +298,21 @@ class _View:
         return list(dict.fromkeys(reasons)) or ["the facts do not decide it"]
 
     def _message(self, cells: Sequence[Any]) -> str:
-        def put(match: re.Match[str]) -> str:
-            name = match[1]
-            if name in self.rule.values:
-                return show(self.rule.values[name])
-            field = FIELDS[name]
-            value = cells[self.said[name]]
-            return "" if value is None and field.note else show_field(field, value)
+        parts = [self._put(part, cells) if number % 2 else part for number, part in enumerate(self.message)]
+        return " ".join("".join(parts).split())
 
-        return " ".join(_PLACEHOLDER.sub(put, self.rule.rule.message).split())
+    def _put(self, name: str, cells: Sequence[Any]) -> str:
+        if name in self.rule.values:
+            return show(self.rule.values[name])
+        field = FIELDS[name]
+        value = cells[self.said[name]]
+        return "" if value is None and field.note else show_field(field, value)
 
-    def _observed(
-        self,
-        condition: Condition | None,
-        evidence: Sequence[Evidence],
-        verdicts: dict[int, bool | None],
-    ) -> str:
-        del verdicts
-        names = [_name(leaf.left) for leaf in leaves(condition)]
-        values = {entry.field: entry for entry in evidence}
-        seen = [values[name] for name in dict.fromkeys(names) if name in values]
-        return ", ".join(f"{entry.field} {_is(entry)}" for entry in seen)
+    def _meant(self, held: Sequence[bool | None]) -> tuple[str, list[str]]:
+        """Say what was required, of alternatives those that were meant, and name the fields of it."""
+        verdicts = dict(zip((id(leaf) for leaf in self.leaves), held, strict=True))
+        meant = self._near(self.rule.require, verdicts)
+        return condition_words(meant), [_name(leaf.left) for leaf in leaves(meant)]
 
     def _near(self, condition: Condition, verdicts: dict[int, bool | None]) -> Condition:
         """Leave out alternatives that were not meant: keep those of which the most holds, from the left."""
@@ -305,6 +322,12 @@ class _View:
         ranks = [(sum(truths), truths) for truths in held]  # the first part of an alternative says what it is about
         kept = tuple(part for part, rank in zip(condition.parts, ranks, strict=True) if rank == max(ranks))
         return kept[0] if len(kept) == 1 else AnyOf(kept)
+
+
+def _observed(names: Iterable[str], evidence: Sequence[Evidence]) -> str:
+    values = {entry.field: entry for entry in evidence}
+    seen = [values[name] for name in dict.fromkeys(names) if name in values]
+    return ", ".join(f"{entry.field} {_is(entry)}" for entry in seen)
 
 
 def _exemption(exemption: Exemption) -> FindingExemption:
@@ -327,8 +350,7 @@ def _shown_sql(field: Field) -> str:
     return value_sql(field)
 
 
-def _cell(looked: _Looked, cells: Sequence[Any]) -> Cell:
-    low, high = cells[looked.value], cells[looked.high]
+def _cell(looked: _Looked, low: Any, high: Any) -> Cell:  # noqa: ANN401 -- what DuckDB gives for the declared types
     if isinstance(looked.left, FieldRef):
         kind = looked.left.field.type
         if kind == "bounded":
@@ -343,10 +365,6 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401 -- what DuckDB gives for the de
     if not isinstance(value, float) or value.is_integer():
         return int(value) if isinstance(value, float) else value
     return round(value, 3)
-
-
-def _between(looked: _Looked, cells: Sequence[Any]) -> bool:
-    return looked.value != looked.high and cells[looked.value] != cells[looked.high]
 
 
 def show_field(field: Field, value: object) -> str:

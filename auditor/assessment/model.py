@@ -32,8 +32,11 @@ ExemptionStatus: TypeAlias = Literal[
 ]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the report; unknown fields are errors."""
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A part of the report; unknown fields are errors.
+
+    No part can hold itself, so the search for such cycles (``gc``), which would look at millions of them, need not.
+    """
 
 
 class Tool(_Part, frozen=True):

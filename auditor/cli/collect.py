@@ -28,7 +28,7 @@ def collect(
     if not all(inventory) or not inventory:
         raise UsageError("no inventory", "Give exported JSON with --inventory PATH (a file or a folder).")
     when = read_as_of(as_of)
-    from auditor.estate.database import MEMORY, connect
+    from auditor.estate.database import connect
     from auditor.inventory.facts import load_facts
     from auditor.inventory.read import read_inventory
     from auditor.inventory.snapshot import check_target, write_snapshot
@@ -39,7 +39,7 @@ def collect(
         facts = read_inventory([Path(path) for path in inventory], folder, read_tables(complete))
         if when is not None:
             facts = replace(facts, collected_at=when)
-        with connect(folder, MEMORY) as connection:
+        with connect(folder) as connection:
             problems = [*facts.problems, *load_facts(connection, facts)]
             manifest = write_snapshot(connection, facts, problems, output, f"azure-backup-auditor {__version__}")
     rows = sum(manifest.tables[table].rows for table in facts.rows)

@@ -1,7 +1,7 @@
 """Inventory and declarations -> a DuckDB database whose views are the subjects of rules."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold, visible
 
-# What the database may hold in memory where nobody asks for every finding; the rest of a large estate waits on disk.
+# What the database may hold in memory; the rest of a large estate waits on disk.
 MEMORY = "900MB"
+_ROWS = 2_000  # fetched at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,22 @@ class Estate:
         """Run a query and return all of its rows."""
         return self.connection.execute(sql, values).fetchall()
 
+    def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a query and yield its rows as they come; until the last of them no other query may run."""
+        cursor = self.connection.execute(sql, values)
+        while rows := cursor.fetchmany(_ROWS):
+            yield from rows
+
     def read_whole(self, table: str) -> bool:
         """Tell whether nothing of a table is known to be missing."""
         return not any(gap.table in (table, EVERY_TABLE) for gap in self.gaps)
 
 
-def connect(spill: Path | None = None, memory: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open an empty database in memory; what is beyond ``memory`` (four fifths of the machine's) goes to ``spill``."""
+def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an empty database in memory; with a folder to ``spill`` to, what is beyond ``MEMORY`` goes there."""
     config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True}
     if spill is not None:
-        config |= {"temp_directory": str(spill / "spill"), **({"memory_limit": memory} if memory else {})}
+        config |= {"temp_directory": str(spill / "spill"), "memory_limit": MEMORY}
     return quiet_connection(**config)
 
 
@@ -75,7 +82,6 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     vaults_anywhere: bool = False,
     as_of: int | None = None,
     complete: frozenset[str] = frozenset(),
-    memory: str | None = None,
     exemptions: Exemptions = NO_EXEMPTIONS,
     exempt_from: Sequence[str] = (),
 ) -> Estate:
@@ -91,11 +97,10 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         as_of: the time to judge at; the inventory's own when ``None``.
         complete: tables that the caller declared to be whole.
         exemptions: what was exempted.
-        memory: what the database may hold in memory, such as ``900MB``.
         exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
     """
     now = as_of if as_of is not None else inventory.collected_at
-    connection = connect(folder, memory)
+    connection = connect(folder)
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory)]
     wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}

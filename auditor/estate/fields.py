@@ -43,7 +43,16 @@ def from_sql(subject: Subject, expression: str) -> str:
 
     A relation is joined to the subject or to its item, and never changes how many rows there are.
     """
-    first, *joins = FROM[subject].split(" LEFT JOIN ")
+    return _needed(FROM[subject], expression)
+
+
+def told_sql(subject: Subject, expression: str) -> str:
+    """Return ``TOLD`` without the relations that an expression does not mention."""
+    return _needed(TOLD[subject], expression)
+
+
+def _needed(joined: str, expression: str) -> str:
+    first, *joins = joined.split(" LEFT JOIN ")
     needed = [join for join in joins if re.search(rf"\b{join.partition(' ')[0]}\.", expression)]
     return " LEFT JOIN ".join([first, *needed])
 

@@ -2,12 +2,11 @@
 
 from typing import BinaryIO
 
-import msgspec
-
+from auditor.assessment.json_pieces import json_pieces
 from auditor.assessment.model import Diff, Report
 
 
 def write(report: Report | Diff, file: BinaryIO) -> None:
     """Write it as sorted JSON, one key a line."""
-    file.write(msgspec.json.format(msgspec.json.encode(report, order="sorted"), indent=1))
+    file.writelines(json_pieces(report, indent=True))
     file.write(b"\n")

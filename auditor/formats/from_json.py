@@ -2,18 +2,27 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from sys import intern
+from typing import TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Raw
 
 from auditor.assessment.engine import OUTCOMES
-from auditor.assessment.model import SCHEMA_VERSION, Report
+from auditor.assessment.model import SCHEMA_VERSION, Finding, Report, Resource
 from auditor.errors import UsageError
 from auditor.text import fold
 
 MAX_BYTES = 2_000_000_000
 _AGAIN = "Make it again with auditor audit -o report.json."
+_Json: TypeAlias = dict[str, Raw] | list[Raw] | str | float | bool | None
+# Read entry by entry: the plain values of all of them at once would take more memory than all the rest.
+_LONG = frozenset({"resources", "findings"})
+_PLAIN, _SORTED = msgspec.json.Decoder(), msgspec.json.Encoder(order="sorted")
+_RESOURCE, _FINDING = msgspec.json.Decoder(Resource), msgspec.json.Decoder(Finding)
+_PartT = TypeVar("_PartT", bound=msgspec.Struct)
 
 
 def read_report(path: Path) -> Report:
@@ -25,34 +34,69 @@ def read_report(path: Path) -> Report:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} is larger than {MAX_BYTES // 1_000_000:,} MB", "Is it a report?")
-        data = path.read_bytes()
+        report = _verified(path, path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
-    try:
-        plain = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON, or cut off: {str(error) or 'nested too deeply'}", _AGAIN) from error
-    if not isinstance(plain, dict) or "schema_version" not in plain:
-        raise UsageError(f"{path} is no report of auditor", _AGAIN)
-    version = plain["schema_version"]
-    if version != SCHEMA_VERSION:
-        hint = f"This auditor reads version {SCHEMA_VERSION}: make the report again with it."
-        raise UsageError(f"{path} is a report of schema version {version}", hint)
-    if plain.get("content_sha256") != _sha256(plain):
-        raise UsageError(f"{path} was edited or damaged: its content is not what content_sha256 says", _AGAIN)
-    try:
-        report = msgspec.convert(plain, Report)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path} is no report of auditor: {error}", _AGAIN) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON, or cut off: {str(error) or 'nested too deeply'}", _AGAIN) from error
     wrong = _inconsistent(report)
     if wrong:
         raise UsageError(f"{path} is no report of auditor: {wrong}", _AGAIN)
     return report
 
 
-def _sha256(plain: dict[str, Any]) -> str:
-    content = {key: value for key, value in plain.items() if key != "content_sha256"}
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+def _verified(path: Path, data: bytes) -> Report:
+    parts = msgspec.json.decode(data, type=_Json)
+    if not isinstance(parts, dict) or "schema_version" not in parts:
+        raise UsageError(f"{path} is no report of auditor", _AGAIN)
+    version = _PLAIN.decode(parts["schema_version"])
+    if version != SCHEMA_VERSION:
+        hint = f"This auditor reads version {SCHEMA_VERSION}: make the report again with it."
+        raise UsageError(f"{path} is a report of schema version {version}", hint)
+    if "content_sha256" not in parts or _PLAIN.decode(parts["content_sha256"]) != _sha256(parts):
+        raise UsageError(f"{path} was edited or damaged: its content is not what content_sha256 says", _AGAIN)
+    report = msgspec.json.decode(
+        msgspec.json.encode({name: [] if name in _LONG else part for name, part in parts.items()}), type=Report
+    )
+    for entry in _entries(parts["resources"]):
+        resource = _RESOURCE.decode(entry)
+        report.resources.append(_sharing(resource, "subscription", "resource_group", "location", "source"))
+    for entry in _entries(parts["findings"]):
+        finding = _FINDING.decode(entry)
+        looked = [_sharing(seen, "field", "value", "source", "reason", "expected") for seen in finding.evidence]
+        finding.evidence[:] = looked
+        report.findings.append(_sharing(finding, "rule", "message", "expected", "observed"))
+    return report
+
+
+def _sha256(parts: Mapping[str, Raw]) -> str:
+    """Hash what the text says: what is made of it holds the defaults of whatever its author did not know yet."""
+    digest, before = hashlib.sha256(), b"{"
+    for name in sorted(parts.keys() - {"content_sha256"}):
+        digest.update(before + msgspec.json.encode(name) + b":")
+        before = b","
+        if name not in _LONG:
+            digest.update(_SORTED.encode(_PLAIN.decode(parts[name])))
+            continue
+        mark = b"["
+        for entry in _entries(parts[name]):
+            digest.update(mark + _SORTED.encode(_PLAIN.decode(entry)))
+            mark = b","
+        digest.update(b"[]" if mark == b"[" else b"]")
+    digest.update(b"}")
+    return digest.hexdigest()
+
+
+def _entries(part: Raw) -> list[Raw]:
+    return msgspec.json.decode(part, type=list[Raw])
+
+
+def _sharing(part: _PartT, *names: str) -> _PartT:
+    """Return the same, with texts that many others have too kept in memory once."""
+    texts = {name: intern(text) for name in names if isinstance(text := getattr(part, name), str)}
+    return msgspec.structs.replace(part, **texts)
 
 
 def _inconsistent(report: Report) -> str:
@@ -64,11 +108,11 @@ def _inconsistent(report: Report) -> str:
         letters = report.outcomes[rule.id]
         if len(letters) != kinds[rule.resource] or set(letters) - OUTCOMES.keys():
             return f"the outcomes of {rule.id} are not one letter for each {rule.resource}"
-    known = {(resource.kind, fold(resource.id)) for resource in report.resources}
-    if len(known) != len(report.resources):
+    if len({(resource.kind, fold(resource.id)) for resource in report.resources}) != len(report.resources):
         return "a resource stands twice"
+    known = {resource.id: resource.kind for resource in report.resources}
     kind_of = {rule.id: rule.resource for rule in report.rules}
     for finding in report.findings:
-        if (kind_of.get(finding.rule), fold(finding.resource)) not in known:
+        if finding.rule not in kind_of or kind_of[finding.rule] != known.get(finding.resource):
             return f"a finding is about what it does not hold: {finding.rule} of {finding.resource}"
     return ""
