@@ -135,8 +135,8 @@ def test_a_report_that_is_cut_off_anywhere_is_found(data: st.DataObject) -> None
         (b'"outcomes": {', b'"findings": [], "outcomes": {', False),
         (b'"findings": [', b'"findings": {', False),
         (b'"tool": {', b'"unheard_of": 1, "tool": {', False),
-        (b'"run_id": ""', b'"run_id": "x"', False),
-        (b'"frameworks": [],', b"", False),
+        (b'"run_id": "', b'"run_id": "x', False),
+        (b'"frameworks": [', b'"frameworks": [], "frame": [', False),
         (b'"baseline": null', b'"baseline": [[[[' + b"[" * 5000, False),
     ],
 )
