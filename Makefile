@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers docs docs-check format golden bench constraints clean
+.PHONY: help demo test check check-reports lint types layers docs docs-check format golden bench constraints clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: $(READY) ## Run all Python tests
 	$(BIN)/python -m pytest -q -n auto
 
 check: test lint types layers docs-check ## Run the tests and every other check
+
+check-reports: $(READY) ## Check HTML reports with validators and in a browser: Node.js, and what it can install
+	$(BIN)/python tests/browser/check.py
 
 lint: $(READY) ## Style
 	$(BIN)/ruff check .
@@ -62,4 +65,4 @@ constraints: $(READY) ## Pin newer versions of what the package and its checks n
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o constraints.txt pyproject.toml
 
 clean: ## Remove what was made here
-	rm -rf .venv out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv tests/browser/node_modules out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

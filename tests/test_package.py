@@ -36,6 +36,15 @@ def test_the_wheel_holds_rules_cases_templates_and_nothing_of_the_checkout(wheel
     assert not {name.partition("/")[0] for name in names} - {"auditor", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
 
 
+def test_pinned_npm_packages_name_no_place_to_fetch_them_from() -> None:
+    lock = (REPOSITORY / "tests" / "browser" / "package-lock.json").read_text(encoding="utf-8")
+    assert "://" not in lock
+    assert '"resolved"' not in lock
+    entries = [entry for name, entry in json.loads(lock)["packages"].items() if name]
+    assert entries
+    assert all(entry["integrity"].startswith("sha512-") for entry in entries)
+
+
 def test_an_audit_runs_from_the_wheel_in_an_empty_venv_elsewhere(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
