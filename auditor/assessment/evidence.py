@@ -153,7 +153,8 @@ class _View:
         if excluded:
             message = f"Out of scope: {excluded}"
         elif letter == "u":
-            message = f"Cannot tell: {'; '.join(self._unknown(evidence, held))}."
+            reasons = "; ".join(self._unknown(evidence, held))
+            message = f"Cannot tell: {reasons}{'' if reasons.endswith('?') else '.'}"
         elif letter == "n":
             applies = map(_name, (leaf.left for leaf in leaves(self.rule.applies)))
             message = f"Does not apply: {_observed(applies, evidence)}"
@@ -219,7 +220,8 @@ class _View:
     def _read(self, looked: _Looked, cells: Sequence[Any], held: Sequence[bool | None]) -> Evidence:
         low, high, source = cells[looked.value], cells[looked.high], cells[looked.source]
         if low is not None and low == high:
-            return self.evidence(looked, low, high, source, None, None, absent=False)
+            whose = None if cells[looked.key] is None else ""
+            return self.evidence(looked, low, high, source, None, whose, absent=False)
         said = cells[looked.reason] if looked.reason >= 0 else None
         # Whose row it is matters only where something was wrong with it.
         key = cells[looked.key]
@@ -242,10 +244,17 @@ class _View:
         return Evidence(
             field=looked.name,
             value=value,
-            source=source if value is not None and source is not None else "",
+            source=(source or self._nowhere(looked, key)) if value is not None else "",
             reason=self._reason(looked, said, key) if unsure else "",
             expected=looked.expected,
         )
+
+    def _nowhere(self, looked: _Looked, key: str | None) -> str:
+        """Say what a value rests on that is known because there is nothing: no item of a VM, for instance."""
+        relation = _relation(looked.left)
+        if key is not None or relation == self.context.subject:
+            return ""
+        return f"no {relation.replace('_', ' ')} of it in what was read"
 
     def _known_absent(self, looked: _Looked, held: Sequence[bool | None]) -> bool:
         """A value that is not there on purpose (no such tag): every leaf about it is decided."""
@@ -264,8 +273,7 @@ class _View:
                 else f"there is no {looked.left.relation} to read it from"
             )
         assert isinstance(looked.left, FieldRef)
-        field = looked.left.field
-        relation = field.name if field.type == "relation" else field.relation
+        field, relation = looked.left.field, _relation(looked.left)
         if key is not None:
             facts = [(looked.table, key, fact) for fact in field.facts]
             found = [problems[fact] for fact in facts if fact in problems]
@@ -450,6 +458,17 @@ def _name(left: Left | Right) -> str:
             return str(left)
         case Constant(value, parameter):
             return parameter or show(value)
+        case _:
+            return ""
+
+
+def _relation(left: Left) -> str:
+    """Return the relation that something is looked up in."""
+    match left:
+        case FieldRef():
+            return left.field.name if left.field.type == "relation" else left.field.relation
+        case TagRef():
+            return left.relation
         case _:
             return ""
 
