@@ -26,6 +26,8 @@ def fold(text: str) -> str:
 
 def visible(text: str) -> str:
     r"""Return ``text`` on one line, with each character that could deceive a reader written as ``\u{XXXX}``."""
+    if text.isascii() and text.isprintable():  # as nearly all is, and it takes a tenth of the time to see
+        return text
     return _HOSTILE.sub(lambda match: f"\\u{{{ord(match[0]):04X}}}", text)
 
 

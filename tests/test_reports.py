@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from functools import cache
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from auditor.assessment.assess import content_sha256
+from auditor.assessment.engine import OUTCOMES
 from auditor.assessment.model import Report
 from auditor.errors import UsageError
 from auditor.formats import as_csv, as_html, as_json, writer_for
@@ -20,6 +22,7 @@ from auditor.formats.as_csv import harmless
 from auditor.reference import report_schema
 
 
+@cache
 def mixed_estate() -> Report:
     """Audit an estate with a pass, a fail, an unknown and a gap."""
     built = estate().vault().vault("local", "LocallyRedundant").policy().vm("web").item("web").vm("db", osProfile=None)
@@ -109,6 +112,53 @@ def test_no_text_becomes_a_formula_or_breaks_a_row(text: str) -> None:
     csv.writer(file).writerow([cell, "end"])
     file.seek(0)
     assert list(csv.reader(file)) == [[cell, "end"]]
+
+
+def cell_by_cell(report: Report) -> bytes:
+    """Write the table as plainly as it can be: every cell of every line made harmless, and quoted by ``csv``."""
+    found = {(finding.rule, finding.resource): finding for finding in report.findings}
+    file = io.StringIO(newline="")
+    rows = csv.writer(file)
+    rows.writerow(as_csv.COLUMNS)
+    for rule in report.rules:
+        judged = [resource for resource in report.resources if resource.kind == rule.resource]
+        for of, letter in zip(judged, report.outcomes[rule.id], strict=True):
+            finding = found.get((rule.id, of.id))
+            said = ["true" if finding.exempt else "false", finding.message] if finding else ["false", ""]
+            because = [finding.expected, finding.observed, finding.fingerprint] if finding else ["", "", ""]
+            place = [of.subscription or "", of.resource_group or "", of.location or ""]
+            verdict = [rule.id, of.id, OUTCOMES[letter], rule.severity]
+            row = [*verdict, *said, of.kind, of.name, *place, *because, of.source]
+            rows.writerow([harmless(cell) for cell in row])
+    return file.getvalue().encode("utf-8-sig")
+
+
+@given(st.lists(st.text(st.sampled_from("a,\"\n\r\t =-;'|\u202eé")), min_size=9, max_size=9), st.booleans())
+def test_the_table_is_what_it_is_cell_by_cell(texts: list[str], exempt: bool) -> None:  # noqa: FBT001
+    mixed = mixed_estate()
+    name, group, place, source, message, expected, observed, path, rule = texts
+    resources = [
+        msgspec.structs.replace(
+            of, id=of.id + path, name=name, resource_group=group or None, location=place or None, source=source
+        )
+        for of in mixed.resources
+    ]
+    findings = [
+        msgspec.structs.replace(
+            found,
+            rule=found.rule + rule,
+            resource=found.resource + path,
+            message=message,
+            expected=expected,
+            observed=observed,
+            exempt=exempt,
+        )
+        for found in mixed.findings
+    ]
+    rules = [msgspec.structs.replace(of, id=of.id + rule) for of in mixed.rules]
+    outcomes = {key + rule: letters for key, letters in mixed.outcomes.items()}
+    report = msgspec.structs.replace(mixed, resources=resources, findings=findings, rules=rules, outcomes=outcomes)
+    assert written(as_csv, report) == cell_by_cell(report)
 
 
 @settings(max_examples=25)

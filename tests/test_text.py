@@ -64,6 +64,11 @@ def test_nothing_that_is_shown_controls_hides_or_turns_text(text: str) -> None:
     assert shown.encode().decode() == shown
 
 
+def test_plain_text_is_shown_as_it_is_beside_any_other() -> None:
+    for character in EVERY_CHARACTER:
+        assert visible(f"é{character}") == f"é{visible(character)}"
+
+
 def test_a_character_that_is_not_seen_is_written_as_its_number() -> None:
     for character in (*UNSEEN, *NO_CHARACTERS):
         assert visible(f"a{character}b") == f"a\\u{{{ord(character):04X}}}b"

@@ -350,13 +350,6 @@ class Report(_Part, frozen=True):
     frameworks: list[FrameworkInfo] = []
     run_id: Annotated[str, msgspec.Meta(description="SHA-256 of all that went in: equal inputs, equal reports")] = ""
 
-    def resource_of(self, finding: Finding) -> Resource | None:
-        """Return the resource of a finding."""
-        return self._by_id().get(finding.resource)
-
-    def _by_id(self) -> dict[str, Resource]:
-        return {resource.id: resource for resource in self.resources}
-
 
 class ReportId(_Part, frozen=True):
     """A report that was compared."""

@@ -1,14 +1,13 @@
 """A line for every verdict, for spreadsheets."""
 
-import csv
-import io
 from collections import defaultdict
 from typing import BinaryIO
 
 from auditor.assessment.engine import OUTCOMES
-from auditor.assessment.model import Report
+from auditor.assessment.model import Finding, Report
 from auditor.text import visible
 
+QUOTE = '"'
 COLUMNS = (
     "rule",
     "resource_id",
@@ -30,36 +29,33 @@ COLUMNS = (
 
 def write(report: Report, file: BinaryIO) -> None:
     """Write all verdicts, rule by rule, in the order of the resources; the text is UTF-8 with a mark for Excel."""
-    kinds = defaultdict(list)
+    # What is the same under every rule is written once for each resource, and once for each rule.
+    resources = defaultdict(list)
     for resource in report.resources:
-        kinds[resource.kind].append(resource)
-    found = {(finding.rule, finding.resource): finding for finding in report.findings}
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=True)
-    rows = csv.writer(text)
-    rows.writerow(COLUMNS)
+        place = (resource.subscription or "", resource.resource_group or "", resource.location or "")
+        about = _cells(resource.kind, resource.name, *place)
+        resources[resource.kind].append((resource.id, _cells(resource.id), about, _cells(resource.source)))
+    found: dict[str, dict[str, Finding]] = defaultdict(dict)
+    for finding in report.findings:
+        found[finding.rule][finding.resource] = finding
+    file.write(f"\ufeff{','.join(COLUMNS)}\r\n".encode())
     for rule in report.rules:
-        for resource, letter in zip(kinds[rule.resource], report.outcomes[rule.id], strict=True):
-            finding = found.get((rule.id, resource.id))
-            cells = (
-                rule.id,
-                resource.id,
-                OUTCOMES[letter],
-                rule.severity,
-                "true" if finding is not None and finding.exempt else "false",
-                finding.message if finding is not None else "",
-                resource.kind,
-                resource.name,
-                resource.subscription or "",
-                resource.resource_group or "",
-                resource.location or "",
-                finding.expected if finding is not None else "",
-                finding.observed if finding is not None else "",
-                finding.fingerprint if finding is not None else "",
-                resource.source,
-            )
-            rows.writerow([harmless(cell) for cell in cells])
-    text.flush()
-    text.detach()
+        name, findings = _cells(rule.id), found[rule.id]
+        verdicts = {letter: _cells(outcome, rule.severity) for letter, outcome in OUTCOMES.items()}
+        rows = zip(resources[rule.resource], report.outcomes[rule.id], strict=True)
+        for (resource_id, shown_id, about, source), letter in rows:
+            said, because = "false,", ",,"
+            if resource_id in findings:
+                finding = findings[resource_id]
+                said = _cells("true" if finding.exempt else "false", finding.message)
+                because = _cells(finding.expected, finding.observed, finding.fingerprint)
+            file.write(f"{name},{shown_id},{verdicts[letter]},{said},{about},{because},{source}\r\n".encode())
+
+
+def _cells(*texts: str) -> str:
+    """Return cells as ``csv`` writes them: what holds a comma or a quote is quoted."""
+    shown = map(harmless, texts)
+    return ",".join(f'"{cell.replace(QUOTE, QUOTE * 2)}"' if QUOTE in cell or "," in cell else cell for cell in shown)
 
 
 def harmless(cell: str) -> str:

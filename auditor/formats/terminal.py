@@ -159,10 +159,12 @@ def _rules(report: Report) -> Iterator[Text]:
 def _worst(report: Report) -> Iterator[Text]:
     if not report.summary.counts.fail and not report.summary.counts.unknown:
         return
-    resources = {resource.id: resource for resource in report.resources}
-    for finding in report.findings[:MOST_FINDINGS]:
+    worst = report.findings[:MOST_FINDINGS]
+    wanted = {finding.resource for finding in worst}
+    resources = {resource.id: resource for resource in report.resources if resource.id in wanted}
+    for finding in worst:
         yield cut(finding_line(finding, resources[finding.resource]))
-    more = report.summary.counts.fail + report.summary.counts.unknown - len(report.findings[:MOST_FINDINGS])
+    more = report.summary.counts.fail + report.summary.counts.unknown - len(worst)
     if more > 0:
         yield told((f"and {more:,} more: write a report with -o report.html", "dim"))
     yield told()
