@@ -33,6 +33,14 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     reasons: list[str]
 
 
+def counted_by(threshold: Threshold) -> tuple[tuple[str, ...], bool]:
+    """Return the severities whose violations count, worst first, none for ``never``; and whether only new ones do."""
+    for number, word in enumerate(SEVERITIES, 1):
+        if threshold in (word, f"new:{word}"):
+            return SEVERITIES[:number], threshold != word
+    return (), False
+
+
 def decide(
     rules: Sequence[tuple[BoundRule, Counts]],
     missing: Sequence[str],
@@ -53,12 +61,11 @@ def decide(
     """
     if threshold == "never":
         return Gate(exit_code=ExitCode.OK, reasons=["the gate is off (--fail-on never)"])
-    severity = next(word for word in SEVERITIES if threshold in (word, f"new:{word}"))
-    only_new = threshold != severity
+    counted, only_new = counted_by(threshold)
+    severity = counted[-1]
     violations = {rule.id: counts.fail - counts.exempt for rule, counts in rules}
     if only_new and new is not None:
         violations = {rule_id: new.get(rule_id, 0) for rule_id in violations}
-    counted = SEVERITIES[: SEVERITIES.index(severity) + 1]
     failing = [
         f"{violations[rule.id]} of {rule.id}" for rule, _ in rules if rule.severity in counted and violations[rule.id]
     ]

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from auditor.assessment.assess import Assessment
 
 # The longest suffix that fits wins. A module is imported only when its format is asked for.
-SUFFIXES = {".json": "as_json", ".csv": "as_csv", ".html": "as_html", ".parquet": "as_parquet"}
+SUFFIXES = {
+    ".json": "as_json",
+    ".csv": "as_csv",
+    ".html": "as_html",
+    ".junit.xml": "as_junit",
+    ".parquet": "as_parquet",
+}
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -64,8 +70,10 @@ def _format_of(output: str, suffixes: Mapping[str, str]) -> tuple[str, str]:
     if output == "-":
         return suffixes[".json"], "-"
     name, colon, rest = output.partition(":")
-    if colon and f".{name}" in suffixes and rest:
-        return suffixes[f".{name}"], rest
+    # A format of two suffixes goes by the first of them, too: junit:results.xml
+    prefixes = {key: suffix for suffix in suffixes for key in (suffix[1:], suffix[1:].partition(".")[0])}
+    if colon and name in prefixes and rest:
+        return suffixes[prefixes[name]], rest
     lower = Path(output).name.lower()
     fitting = [suffix for suffix in suffixes if lower.endswith(suffix)]
     if not fitting:

@@ -110,9 +110,20 @@ def _inconsistent(report: Report) -> str:
             return f"the outcomes of {rule.id} are not one letter for each {rule.resource}"
     if len({(resource.kind, fold(resource.id)) for resource in report.resources}) != len(report.resources):
         return "a resource stands twice"
-    known = {resource.id: resource.kind for resource in report.resources}
-    kind_of = {rule.id: rule.resource for rule in report.rules}
+    places: dict[tuple[str, str], int] = {}
+    met: Counter[str] = Counter()
+    for resource in report.resources:
+        places[resource.kind, resource.id] = met[resource.kind]
+        met[resource.kind] += 1
+    kind_of: dict[str, str] = {rule.id: rule.resource for rule in report.rules}
+    told = set()
     for finding in report.findings:
-        if finding.rule not in kind_of or kind_of[finding.rule] != known.get(finding.resource):
+        place = places.get((kind_of.get(finding.rule, ""), finding.resource))
+        if place is None:
             return f"a finding is about what it does not hold: {finding.rule} of {finding.resource}"
+        if OUTCOMES[report.outcomes[finding.rule][place]] != finding.outcome:
+            return f"a finding is not what its verdict is: {finding.rule} of {finding.resource}"
+        told.add((finding.rule, place))
+    if len(told) != sum(letters.count("f") + letters.count("u") for letters in report.outcomes.values()):
+        return "not every fail and unknown has one finding"
     return ""
