@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all."""
+"""Writes a file whole or not at all, or adds to one."""
 
 import contextlib
 import os
@@ -66,3 +66,46 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def check_appendable(path: Path) -> int:
+    """Return how many bytes a file holds now; raise ``UsageError`` when nothing could be added to it."""
+    path = path.resolve()
+    if not path.is_file():
+        check_writable(path)
+        return 0
+    try:
+        with path.open("ab"):
+            return path.stat().st_size
+    except OSError as error:
+        message = f"cannot add to {path}: {error.strerror}"
+        raise UsageError(message, "Choose another file.") from error
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add lines to the end of a file, which is made when it is not there; what it held stays whatever happens.
+
+    Raises:
+        UsageError: they cannot be written; nothing of them is.
+    """
+    path = path.resolve()
+    try:
+        held = path.stat().st_size if path.is_file() else 0
+        if held:
+            with path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                content = (b"" if file.read(1) == b"\n" else b"\n") + content
+        with path.open("ab", buffering=0) as file:
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
+                if path.is_file():
+                    os.fsync(file.fileno())
+            except OSError:
+                if path.is_file():
+                    file.truncate(held)
+                raise
+    except OSError as error:
+        message = f"cannot add to {path}: {error.strerror}"
+        raise UsageError(message, "Nothing was added; what was there before is as it was.") from error

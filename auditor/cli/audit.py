@@ -10,6 +10,7 @@ import typer
 
 from auditor.cli import options
 from auditor.cli.question import DEFAULT_CONFIG, Flags, Settings, settle
+from auditor.cli.summary import Summary, add_summary, check_summary
 from auditor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +35,13 @@ def audit(
     output: Annotated[
         list[str],
         typer.Option(
-            "-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html, .parquet); - is JSON on stdout."
+            "-o",
+            "--output",
+            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .parquet); - is JSON on "
+            "stdout.",
         ),
     ] = [],
+    summary: Summary = None,
     baseline: Annotated[
         Path | None,
         typer.Option("--baseline", help="An earlier report.json: findings are marked new or unchanged."),
@@ -66,12 +71,14 @@ def audit(
 
     writers = [writer_for(name) for name in outputs]
     read = [config or DEFAULT_CONFIG, *rules, *(path for path in (exemptions, baseline) if path is not None)]
-    check_outputs([path for _, path in writers], [*inventory, *map(str, read)])
+    check_outputs([path for _, path in writers], [*inventory, *map(str, read)], summary)
     earlier = _baseline(baseline, settings)
     from auditor.atomic_file import atomic_file
 
     # Without a report that holds them all, nobody waits for the evidence of a million verdicts.
-    brief = earlier is None and bool(writers) and all(writes_matrix(writer) for writer, _ in writers)
+    brief = (
+        earlier is None and summary is None and bool(writers) and all(writes_matrix(writer) for writer, _ in writers)
+    )
     with assessed(inventory, settings, primary_endpoint, earlier, brief=brief) as assessment:
         report = assessment.report
         if earlier is not None:
@@ -89,12 +96,13 @@ def audit(
         if path != "-":
             with atomic_file(Path(path)) as file:
                 writer.write(report, file)
+    added = add_summary(report, summary)
     from rich.console import Console
 
     from auditor.formats.terminal import print_summary
 
     console = Console(stderr=any(path == "-" for _, path in writers), highlight=False, markup=False, emoji=False)
-    print_summary(report, console, [path for _, path in writers if path != "-"])
+    print_summary(report, console, [*(path for _, path in writers if path != "-"), *added])
     for writer, path in reports:
         if path == "-":
             sys.stdout.flush()
@@ -114,7 +122,7 @@ def _baseline(path: Path | None, settings: Settings) -> "Report | None":
     return read_report(path)
 
 
-def check_outputs(paths: list[str], inputs: list[str]) -> None:
+def check_outputs(paths: list[str], inputs: list[str], summary: Path | None = None) -> None:
     """Complain before the work about what could not be written after it, or would overwrite what is read."""
     from auditor.atomic_file import check_writable
 
@@ -129,6 +137,9 @@ def check_outputs(paths: list[str], inputs: list[str]) -> None:
             raise UsageError(f"-o {path} would overwrite what is read", "Choose another file.")
         if path != "-":
             check_writable(Path(path))
+    if summary is not None and summary.resolve() in seen | read:
+        raise UsageError(f"--summary {summary} is written or read otherwise, too", "Choose another file.")
+    check_summary(summary)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli.audit import check_outputs
+from auditor.cli.summary import Summary, add_summary
 from auditor.errors import ExitCode, UsageError
 from auditor.text import visible
 
@@ -15,15 +16,20 @@ def render(
     report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="What auditor audit -o REPORT.json wrote.")],
     output: Annotated[
         list[str],
-        typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson); - is JSON on stdout.",
+        ),
     ] = [],
+    summary: Summary = None,
 ) -> None:
     """Write other formats of a report: the bytes that audit would have written. Exit code 0 whatever the verdict."""
     from auditor.atomic_file import atomic_file
     from auditor.formats import writer_for, writes_matrix
     from auditor.formats.from_json import read_report
 
-    if not output:
+    if not output and summary is None:
         raise UsageError("nothing to write", "Name what to make of the report: -o report.html")
     writers = []
     for name in output:
@@ -32,7 +38,7 @@ def render(
             hint = "It is made while resources are judged: auditor audit -o verdicts.parquet"
             raise UsageError(f"{name} cannot be made of a report", hint)
         writers.append((writer, path))
-    check_outputs([path for _, path in writers], [str(report)])
+    check_outputs([path for _, path in writers], [str(report)], summary)
     found = read_report(report)
     on_stdout = any(path == "-" for _, path in writers)
     for writer, path in sorted(writers, key=lambda named: named[1] == "-"):
@@ -42,5 +48,7 @@ def render(
             continue
         with atomic_file(Path(path)) as file:
             writer.write(found, file)
+        typer.echo(visible(f"Wrote {path}"), err=on_stdout)
+    for path in add_summary(found, summary):
         typer.echo(visible(f"Wrote {path}"), err=on_stdout)
     raise typer.Exit(ExitCode.OK)

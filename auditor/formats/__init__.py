@@ -20,6 +20,7 @@ SUFFIXES = {
     ".csv": "as_csv",
     ".html": "as_html",
     ".junit.xml": "as_junit",
+    ".md": "as_markdown",
     ".parquet": "as_parquet",
 }
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}

@@ -1,30 +1,18 @@
 """The difference between two reports as Markdown, for a pull request or a ticket; every name in it is inert."""
 
-import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from auditor.assessment.model import Diff
 from auditor.formats.diff_words import headline, moved, rules_changed, sections
-from auditor.text import visible
+from auditor.formats.markdown import inert
 
 MOST_LINES = 200
-_TICKS = re.compile("`+")
 
 
 def write(diff: Diff, file: BinaryIO) -> None:
     """Write the page; of each section at most ``MOST_LINES`` lines, and it says so."""
     file.write("".join(f"{line}\n" for line in _lines(diff)).encode())
-
-
-def inert(text: str) -> str:
-    """Return text as a code span, in which nothing is a link, a mention, HTML or the end of a table's cell."""
-    shown = visible(text).replace("|", "\\u{007C}")
-    if not shown.strip():
-        return ""
-    fence = "`" * (1 + max((len(run) for run in _TICKS.findall(shown)), default=0))
-    space = " " if len(fence) > 1 else ""
-    return f"{fence}{space}{shown}{space}{fence}"
 
 
 def _lines(diff: Diff) -> Iterator[str]:
