@@ -21,6 +21,7 @@ SUFFIXES = {
     ".html": "as_html",
     ".junit.xml": "as_junit",
     ".md": "as_markdown",
+    ".ocsf.ndjson": "as_ocsf",
     ".parquet": "as_parquet",
 }
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}

@@ -14,8 +14,9 @@ from auditor.formats.markdown import inert, prose
 from auditor.gate import Counts
 
 MOST_BYTES = 999_999
-LEAST_BYTES = 8_000  # the shortest page always fits into these
+LEAST_BYTES = 16_000  # the shortest page always fits into these
 MOST_CHARACTERS = 300
+MOST_REASONS = 1_000
 # Rows of a table: as many as there is room for.
 _ROWS = (50, 20, 5, 0)
 _DECIDE: tuple[ExemptionStatus, ...] = ("expired", "time-unknown", "expiring", "unused", "no-longer-needed")
@@ -44,7 +45,7 @@ def _lines(report: Report, most: int) -> Iterator[str]:
     yield f"**{summary.verdict}**: {prose(summary.sentence, MOST_CHARACTERS)}"
     yield ""
     reasons = "; ".join(summary.gate.reasons)
-    yield f"- Exit code {summary.gate.exit_code}: {_shown(reasons)}"
+    yield f"- Exit code {summary.gate.exit_code}: {inert(reasons, MOST_REASONS)}"
     if report.options.organisation:
         yield f"- Estate: {_shown(report.options.organisation)}"
     yield f"- As of {_shown(report.as_of or 'an unknown time')}"
