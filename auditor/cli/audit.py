@@ -34,7 +34,7 @@ def audit(
     output: Annotated[
         list[str],
         typer.Option(
-            "-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html, .parquet); - is JSON on stdout."
+            "-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html, .sarif, .parquet); - is JSON on stdout."
         ),
     ] = [],
     baseline: Annotated[

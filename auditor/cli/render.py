@@ -8,14 +8,16 @@ import typer
 
 from auditor.cli.audit import check_outputs
 from auditor.errors import ExitCode, UsageError
-from auditor.text import visible
+from auditor.text import printable
 
 
 def render(
     report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="What auditor audit -o REPORT.json wrote.")],
     output: Annotated[
         list[str],
-        typer.Option("-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html); - is JSON on stdout."),
+        typer.Option(
+            "-o", "--output", help="[FORMAT:]FILE to write (.json, .csv, .html, .sarif); - is JSON on stdout."
+        ),
     ] = [],
 ) -> None:
     """Write other formats of a report: the bytes that audit would have written. Exit code 0 whatever the verdict."""
@@ -42,5 +44,5 @@ def render(
             continue
         with atomic_file(Path(path)) as file:
             writer.write(found, file)
-        typer.echo(visible(f"Wrote {path}"), err=on_stdout)
+        typer.echo(printable(f"Wrote {path}"), err=on_stdout)
     raise typer.Exit(ExitCode.OK)
