@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-reports lint types layers docs docs-check format golden bench constraints clean
+.PHONY: help demo test check check-reports check-formats lint types layers docs docs-check format golden bench constraints clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: test lint types layers docs-check ## Run the tests and every other check
 
 check-reports: $(READY) ## Check HTML reports with validators and in a browser: Node.js, and what it can install
 	$(BIN)/python tests/browser/check.py
+
+check-formats: $(READY) ## Check reports with the validators of others; says which of them are not there
+	@code=0; for script in tests/validators/*.py; do $(BIN)/python $$script || code=1; done; exit $$code
 
 lint: $(READY) ## Style
 	$(BIN)/ruff check .
