@@ -10,6 +10,8 @@ _HOSTILE = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     f"{''.join(chr(plane << 16 | low) for plane in range(1, 17) for low in (0xFFFE, 0xFFFF))}]",
 )
+# GitHub Actions takes commands from lines that begin with "::" and from "##[" anywhere, Azure Pipelines from "##vso[".
+_COMMANDS = re.compile("(?<=#)#|(?<=:):")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -28,7 +30,16 @@ def visible(text: str) -> str:
     r"""Return ``text`` on one line, with each character that could deceive a reader written as ``\u{XXXX}``."""
     if text.isascii() and text.isprintable():  # as nearly all is, and it takes a tenth of the time to see
         return text
-    return _HOSTILE.sub(lambda match: f"\\u{{{ord(match[0]):04X}}}", text)
+    return _HOSTILE.sub(_escaped, text)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` as it may be printed: visible, and no command to the pipeline whose log it ends up in."""
+    return _COMMANDS.sub(_escaped, visible(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{{{ord(match[0]):04X}}}"
 
 
 def without_surrogates(text: str) -> str:

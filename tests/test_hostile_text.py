@@ -13,7 +13,7 @@ from rich.console import Console
 
 from auditor.assessment.baseline import compare
 from auditor.assessment.model import ExemptionInfo, Report, SourceFile
-from auditor.formats import as_csv, as_html, as_json, diff_as_markdown
+from auditor.formats import as_csv, as_html, as_json, as_sarif, diff_as_markdown
 from auditor.formats.diff_terminal import print_diff
 from auditor.formats.terminal import print_exemptions, print_summary
 from auditor.text import visible
@@ -126,14 +126,16 @@ def terminal(report: Report) -> str:
 @given(evil=_TEXT)
 def test_no_sink_gives_out_what_could_deceive(base: Report, evil: str) -> None:
     report = forged(base, evil)
-    page, table = io.BytesIO(), io.BytesIO()
+    page, table, sarif = io.BytesIO(), io.BytesIO(), io.BytesIO()
     as_html.write(report, page)
     as_csv.write(report, table)
+    as_sarif.write(report, sarif)
     markdown = io.BytesIO()
     diff_as_markdown.write(compare(base, report), markdown)
     shown = {
         "page": page.getvalue().decode(),
         "csv": table.getvalue().decode("utf-8-sig"),
+        "sarif": sarif.getvalue().decode(),
         "markdown": markdown.getvalue().decode(),
         "terminal": terminal(report),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_command import EXAMPLE, REPOSITORY, assert_one_error, run
 
-FORMATS = ("json", "html", "csv")
+FORMATS = ("json", "html", "csv", "sarif")
 
 
 @pytest.fixture(scope="module")

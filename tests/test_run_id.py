@@ -78,6 +78,7 @@ STEPS: dict[str, Callable[[], Report]] = {
     "exemptions": lambda: audited(exemptions=json.dumps([entry()])),
     "other exemptions": lambda: audited(exemptions=json.dumps([entry(expires=LATER, owner="somebody else")])),
     "own rule": lambda: audited(rules=rule_in("own")),
+    "own rule further down in its file": lambda: audited(rules=rule_in("lower", f"# lower\n{OWN}")),
     "own rule with another content": lambda: audited(rules=rule_in("changed", OWN.replace("x}", "y}"))),
     "baseline": lambda: audited(baseline=audited()),
     "another baseline": lambda: audited(baseline=audited(strict=True)),

@@ -234,6 +234,7 @@ def _rule_info(bound: BoundRule, counts: Counts) -> RuleInfo:
         fix=rule.fix,
         remedy=rule.remedy,
         counts=counts,
+        line=rule.place.line,
     )
 
 

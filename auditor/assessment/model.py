@@ -168,6 +168,7 @@ class RuleInfo(_Part, frozen=True):
     fix: str
     remedy: str
     counts: Counts
+    line: Annotated[int, msgspec.Meta(description="where it begins in its file; 0 where nobody said it")] = 0
 
 
 class ControlInfo(_Part, frozen=True):

@@ -36,7 +36,15 @@ def run_id(inventory: Inventory, question: Question, options: Options, now: int 
         "default_intent": without_surrogates(question.intents.default_source),
         "exemptions_file": without_surrogates(question.exemptions.file),
         "rules": sorted(
-            [rule.id, rule.rule.sha256, _name(rule.rule.place), rule.rule.own, rule.severity, rule.values]
+            [
+                rule.id,
+                rule.rule.sha256,
+                _name(rule.rule.place),
+                rule.rule.place.line,
+                rule.rule.own,
+                rule.severity,
+                rule.values,
+            ]
             for rule in question.rules
         ),
         "known": sorted([rule.id, rule.sha256] for rule in question.known),

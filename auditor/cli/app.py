@@ -13,7 +13,7 @@ import typer
 from auditor import __version__
 from auditor.cli import audit, collect, diff, exemptions, explain, render, rules
 from auditor.errors import AuditorError, ExitCode, InputErrors
-from auditor.text import visible
+from auditor.text import printable
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -147,6 +147,6 @@ def _interrupted() -> int:
 
 
 def _complain(message: str, hint: str) -> None:
-    typer.echo(f"error: {visible(message)}", err=True)
+    typer.echo(f"error: {printable(message)}", err=True)
     if hint:
-        typer.echo(f"  hint: {visible(hint)}", err=True)
+        typer.echo(f"  hint: {printable(hint)}", err=True)

@@ -37,8 +37,8 @@ def audit(
         typer.Option(
             "-o",
             "--output",
-            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .parquet); - is JSON on "
-            "stdout.",
+            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .parquet, .sarif); - is "
+            "JSON on stdout.",
         ),
     ] = [],
     summary: Summary = None,

@@ -11,6 +11,7 @@ from auditor import __version__
 from auditor.cli import options
 from auditor.cli.question import read_as_of, read_tables
 from auditor.errors import ExitCode, UsageError
+from auditor.text import printable
 
 
 def collect(
@@ -43,7 +44,9 @@ def collect(
             problems = [*facts.problems, *load_facts(connection, facts)]
             manifest = write_snapshot(connection, facts, problems, output, f"azure-backup-auditor {__version__}")
     rows = sum(manifest.tables[table].rows for table in facts.rows)
-    typer.echo(f"Wrote {output}: {rows:,} resources, as of {manifest.collected_at or 'an unknown time'}", err=True)
+    typer.echo(
+        printable(f"Wrote {output}: {rows:,} resources, as of {manifest.collected_at or 'an unknown time'}"), err=True
+    )
     for gap in facts.gaps:
-        typer.echo(f"Not read: {gap.cause}", err=True)
+        typer.echo(printable(f"Not read: {gap.cause}"), err=True)
     raise typer.Exit(ExitCode.OK)

@@ -8,7 +8,7 @@ import typer
 from auditor.cli import options
 from auditor.cli.question import Flags, settle
 from auditor.errors import ExitCode, UsageError
-from auditor.text import visible
+from auditor.text import printable
 
 if TYPE_CHECKING:
     from auditor.assessment.model import ExemptionInfo
@@ -53,5 +53,5 @@ def _of_file(flags: Flags) -> "list[ExemptionInfo]":
     infos = [exemption_info(entry, entry.term(settings.as_of), 0, 0) for entry in settings.exemptions.entries]
     if settings.as_of is None and infos:
         hint = "give the time to judge at with --as-of 2026-01-31T06:00:00Z"
-        typer.echo(visible(f"Note: whether they count is not known: {hint}."), err=True)
+        typer.echo(printable(f"Note: whether they count is not known: {hint}."), err=True)
     return sorted(infos, key=lambda info: info.id)

@@ -9,7 +9,7 @@ import typer
 from auditor.cli.audit import check_outputs
 from auditor.cli.summary import Summary, add_summary
 from auditor.errors import ExitCode, UsageError
-from auditor.text import visible
+from auditor.text import printable
 
 
 def render(
@@ -19,7 +19,8 @@ def render(
         typer.Option(
             "-o",
             "--output",
-            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson); - is JSON on stdout.",
+            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .sarif); - is JSON on "
+            "stdout.",
         ),
     ] = [],
     summary: Summary = None,
@@ -48,7 +49,7 @@ def render(
             continue
         with atomic_file(Path(path)) as file:
             writer.write(found, file)
-        typer.echo(visible(f"Wrote {path}"), err=on_stdout)
+        typer.echo(printable(f"Wrote {path}"), err=on_stdout)
     for path in add_summary(found, summary):
-        typer.echo(visible(f"Wrote {path}"), err=on_stdout)
+        typer.echo(printable(f"Wrote {path}"), err=on_stdout)
     raise typer.Exit(ExitCode.OK)

@@ -11,7 +11,7 @@ from auditor.bundled import bundled
 from auditor.errors import ExitCode, Fault, InputErrors, UsageError
 from auditor.ruleset.load import RuleFile, bind, bundled_files, load_rules, own_files
 from auditor.ruleset.model import Rule
-from auditor.text import visible
+from auditor.text import printable
 from auditor.yaml_source import did_you_mean
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ def list_rules(rules: RulesOption = []) -> None:
         own = "  (yours)" if rule.own else ""
         profiles = "+".join(rule.profiles)
         line = f"{rule.id:<{width}}  {rule.severity:<8}  {rule.resource:<6}  {profiles:<17}  {rule.title}{own}"
-        typer.echo(visible(line))
+        typer.echo(printable(line))
 
 
 @app.command("show")
@@ -82,7 +82,7 @@ def show_rule(
             sql = compile_condition(condition, context)
             lines += [f"{name} as SQL: {sql.text}", f"  values: {json.dumps(list(sql.values))}"]
     for line in lines:
-        typer.echo(visible(line))
+        typer.echo(printable(line))
 
 
 @app.command("check")
@@ -131,7 +131,7 @@ def test_rules(paths: PathsArgument = None) -> None:
             result = run_case(rule, case)
             if result.failure:
                 failures += 1
-                typer.echo(visible(f"FAIL {case.place}: {rule.id}: {case.name}: {result.failure}"))
+                typer.echo(printable(f"FAIL {case.place}: {rule.id}: {case.name}: {result.failure}"))
             else:
                 passed += 1
     typer.echo(f"{passed} case{'' if passed == 1 else 's'} passed, {failures} failed")

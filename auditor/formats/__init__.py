@@ -23,6 +23,7 @@ SUFFIXES = {
     ".md": "as_markdown",
     ".ocsf.ndjson": "as_ocsf",
     ".parquet": "as_parquet",
+    ".sarif": "as_sarif",
 }
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}
 

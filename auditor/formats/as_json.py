@@ -8,5 +8,6 @@ from auditor.assessment.model import Diff, Report
 
 def write(report: Report | Diff, file: BinaryIO) -> None:
     """Write it as sorted JSON, one key a line."""
-    file.writelines(json_pieces(report, indent=True))
+    # It may be printed into the log of a pipeline, which takes commands from "##[" and "##vso[" anywhere in a line.
+    file.writelines(piece.replace(b"##", b"#\\u0023") for piece in json_pieces(report, indent=True))
     file.write(b"\n")

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from auditor.assessment.model import Baseline, ExemptionInfo, ExemptionStatus, Finding, Report, Resource
 from auditor.estate.fields import KIND_NAMES
-from auditor.text import visible
+from auditor.text import printable
 
 MOST_FINDINGS = 8
 MOST_LINES = 3
@@ -35,10 +35,11 @@ def print_summary(report: Report, console: Console, outputs: Sequence[str]) -> N
 def told(*parts: str | tuple[str, str]) -> Text:
     """Return a line of texts, or texts with a style: all that is shown goes through here.
 
-    Nothing in it can move the cursor or deceive a reader. Rich by itself drops some control characters silently and
-    passes others on.
+    Nothing in it can move the cursor, deceive a reader or command a pipeline. Rich by itself drops some control
+    characters silently and passes others on.
     """
-    return Text.assemble(*(visible(part) if isinstance(part, str) else (visible(part[0]), part[1]) for part in parts))
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((printable(text), style) for text, style in styled))
 
 
 def cut(line: Text) -> Text:
@@ -60,13 +61,13 @@ def print_line(console: Console, line: Text) -> None:
 
 def print_exemptions(exemptions: Sequence[ExemptionInfo], console: Console, *, matched: bool) -> None:
     """Print a line for each exemption, what needs a decision first; ``matched`` with what it matched."""
-    width = max((len(visible(entry.id)) for entry in exemptions), default=2)
+    width = max((len(printable(entry.id)) for entry in exemptions), default=2)
     for entry in sorted(exemptions, key=lambda entry: list(EXEMPTION_STATUSES).index(entry.status)):
         counts = f"{entry.exempted:,} of {entry.matched:,}  " if matched else ""
         said = f"{entry.owner}: {entry.reason}"
         line = f"{entry.rule}  {counts}until {entry.expires}  {entry.scope_kind} {entry.scope}  {said}"
         word = (f"{entry.status:<16}  ", EXEMPTION_STATUSES[entry.status])
-        print_line(console, cut(told(word, (f"{visible(entry.id):<{width}}", "bold"), f"  {line}")))
+        print_line(console, cut(told(word, (f"{printable(entry.id):<{width}}", "bold"), f"  {line}")))
     print_line(console, told(_exemptions_counted(exemptions)))
 
 
