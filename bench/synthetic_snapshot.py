@@ -102,7 +102,8 @@ CELLS: dict[str, dict[str, str]] = {
         "health": "'Passed'",
         "last_backup_status": "CASE WHEN i % 50 = 0 THEN 'Failed' ELSE 'Completed' END",
         "last_backup": f"{NOW - 6 * HOUR}",
-        "last_recovery_point": f"{NOW} - (1 + i % 30) * {HOUR}",
+        # Spread over the microseconds, so that findings differ as those of a real estate do.
+        "last_recovery_point": f"{NOW} - (1 + i % 30) * {HOUR} + i * 2654435761 % {HOUR}",
     },
     "backup_jobs": {
         "id": f"{_VAULT} || '/backupJobs/' || printf('%036d', i)",

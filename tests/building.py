@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.assessment.assess import Assessment, assess
-from auditor.assessment.engine import OUTCOMES
-from auditor.assessment.model import Finding, Report
+from auditor.assessment.model import OUTCOMES, Finding, Report
 from auditor.assessment.question import Question
 from auditor.cli.question import Flags, settle
 from auditor.inventory.exports import read_exports

@@ -14,7 +14,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from oracle import Resource, Row, World, outcome, truth
 
-from auditor.assessment.engine import OUTCOMES, judge
+from auditor.assessment.engine import judge
+from auditor.assessment.model import OUTCOMES
 from auditor.assessment.sql import Context, compile_condition
 from auditor.errors import AuditorError, Place
 from auditor.estate.database import connect

@@ -28,8 +28,9 @@ from building import (
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from auditor.assessment.engine import OUTCOMES, column, judge
+from auditor.assessment.engine import column, judge
 from auditor.assessment.evidence import whole_tables
+from auditor.assessment.model import OUTCOMES
 from auditor.cli.question import Flags, Settings, settle
 from auditor.declared.config import NO_DOCUMENT, Intents
 from auditor.declared.intents import IntentMap

@@ -1,6 +1,8 @@
 """auditor render: the bytes that audit writes, out of its report, and nothing out of anything else."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,13 @@ def test_a_report_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     assert_one_error(run("render", "folder.json", "-o", "p.html", folder=tmp_path), 2, "cannot read folder.json")
     assert_one_error(run("render", "none.json", "-o", "p.html", folder=tmp_path), 2, "cannot read none.json")
+
+
+def test_rendering_needs_no_database(audited: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom auditor.cli.app import app\n"
+        f"app(['render', {str(audited / 'r.json')!r}, '-o', 'all.csv', '-o', 'again.json'], standalone_mode=False)\n"
+        "assert not {'azure', 'duckdb'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from auditor.assessment.assess import content_sha256
-from auditor.assessment.engine import OUTCOMES
-from auditor.assessment.model import Report
+from auditor.assessment.model import OUTCOMES, Report
 from auditor.errors import UsageError
 from auditor.formats import as_csv, as_html, as_json, writer_for
 from auditor.formats.as_csv import harmless

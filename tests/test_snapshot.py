@@ -21,7 +21,7 @@ from building import (
     vm_id,
 )
 
-from auditor.assessment.engine import OUTCOMES
+from auditor.assessment.model import OUTCOMES
 from auditor.errors import UsageError
 from auditor.inventory.snapshot import MANIFEST, open_snapshot
 

@@ -11,9 +11,9 @@ from itertools import chain
 
 import msgspec
 
-from auditor.assessment.engine import OUTCOMES
 from auditor.assessment.evidence import show
 from auditor.assessment.model import (
+    OUTCOMES,
     SCHEMA_VERSION,
     Baseline,
     Change,
@@ -147,7 +147,7 @@ class _Verdicts:
     def outcome(self, rule: str, key: str) -> Outcome | None:
         """Return an outcome, or ``None`` where the rule was not run or the resource was not there."""
         position = self.positions.get((self.kinds.get(rule, ""), key))
-        return OUTCOMES[self.outcomes[rule][position]] if position is not None else None  # type: ignore[return-value]  # one of the four words
+        return OUTCOMES[self.outcomes[rule][position]] if position is not None else None
 
     def exempt(self, rule: str, key: str) -> bool:
         finding = self.findings.get((rule, key))

@@ -17,7 +17,6 @@ def column(rule_id: str) -> str:
 
 
 LETTER = "ENUM('p', 'f', 'u', 'n')"
-OUTCOMES = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from operator import itemgetter
 from sys import intern
 from typing import Any
 
-from auditor.assessment.engine import OUTCOMES, Matrix, column
-from auditor.assessment.model import Cell, Evidence, Finding, FindingExemption
+from auditor.assessment.engine import Matrix, column
+from auditor.assessment.model import OUTCOMES, Cell, Evidence, Finding, FindingExemption
 from auditor.assessment.sql import Context, Sql, compile_condition, tag_sql, threshold, value_sql
 from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate
@@ -164,7 +164,7 @@ class _View:
             fingerprint=fingerprint(self.rule.id, key),
             rule=self.rule.id,
             resource=resource,
-            outcome=OUTCOMES[letter],  # type: ignore[arg-type]  # one of the four words
+            outcome=OUTCOMES[letter],
             severity=self.rule.severity,
             exempt=exemption is not None,
             message=intern(message),
@@ -244,7 +244,7 @@ class _View:
         return Evidence(
             field=looked.name,
             value=value,
-            source=(source or self._nowhere(looked, key)) if value is not None else "",
+            source=intern(source or self._nowhere(looked, key)) if value is not None else "",
             reason=self._reason(looked, said, key) if unsure else "",
             expected=looked.expected,
         )

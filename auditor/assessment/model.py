@@ -12,6 +12,8 @@ from auditor.declared.exemptions import Category, ScopeKind
 from auditor.gate import Counts, Gate
 
 Outcome: TypeAlias = Literal["pass", "fail", "unknown", "not-applicable"]
+# The letters of ``Report.outcomes``.
+OUTCOMES: dict[str, Outcome] = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
 VerdictWord: TypeAlias = Literal["Compliant", "Not compliant", "Cannot conclude"]
 ChangeKind: TypeAlias = Literal[
     "new",

@@ -3,8 +3,7 @@
 from collections import defaultdict
 from typing import BinaryIO
 
-from auditor.assessment.engine import OUTCOMES
-from auditor.assessment.model import Finding, Report
+from auditor.assessment.model import OUTCOMES, Finding, Report
 from auditor.text import visible
 
 QUOTE = '"'

@@ -9,7 +9,8 @@ import shutil
 from typing import BinaryIO
 
 from auditor.assessment.assess import Assessment
-from auditor.assessment.engine import OUTCOMES, Matrix, column
+from auditor.assessment.engine import Matrix, column
+from auditor.assessment.model import OUTCOMES
 from auditor.estate.fields import TABLE_OF
 from auditor.inventory.facts import quoted
 

@@ -10,8 +10,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from msgspec import Raw
 
-from auditor.assessment.engine import OUTCOMES
-from auditor.assessment.model import SCHEMA_VERSION, Finding, Report, Resource
+from auditor.assessment.model import OUTCOMES, SCHEMA_VERSION, Finding, Report, Resource
 from auditor.errors import UsageError
 from auditor.text import fold
 
