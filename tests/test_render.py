@@ -3,10 +3,16 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
+from building import estate
 from test_command import EXAMPLE, REPOSITORY, assert_one_error, run
 
-FORMATS = ("json", "html", "csv")
+from auditor.assessment.assess import sign
+from auditor.errors import UsageError
+from auditor.formats.from_json import read_report
+
+FORMATS = ("json", "html", "csv", "junit.xml", "md", "ocsf.ndjson")
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +91,17 @@ def test_a_report_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     assert_one_error(run("render", "folder.json", "-o", "p.html", folder=tmp_path), 2, "cannot read folder.json")
     assert_one_error(run("render", "none.json", "-o", "p.html", folder=tmp_path), 2, "cannot read none.json")
+
+
+def test_a_report_whose_findings_are_not_its_verdicts_is_refused(tmp_path: Path) -> None:
+    report = estate().vm("web").whole().audit(select=["vm-protected"]).report
+    letters = {"vm-protected": report.outcomes["vm-protected"].replace("f", "p")}
+    path = tmp_path / "r.json"
+    for forged, said in (
+        (msgspec.structs.replace(report, outcomes=letters), "not what its verdict is"),
+        (msgspec.structs.replace(report, findings=[]), "not every fail and unknown"),
+        (msgspec.structs.replace(report, findings=report.findings * 2), "not every fail and unknown"),
+    ):
+        path.write_bytes(msgspec.json.encode(sign(forged)))
+        with pytest.raises(UsageError, match=said):
+            read_report(path)
