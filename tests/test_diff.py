@@ -21,8 +21,8 @@ from auditor.assessment.baseline import compare
 from auditor.assessment.model import Diff, Report
 from auditor.errors import UsageError
 from auditor.formats import as_json, diff_as_markdown, diff_writer_for
-from auditor.formats.markdown import inert
 from auditor.formats.diff_terminal import print_diff
+from auditor.formats.markdown import inert
 from auditor.formats.terminal import print_summary
 from auditor.reference import SCHEMAS
 
