@@ -369,3 +369,36 @@ def test_the_bundled_rules_pass_their_cases() -> None:
     assert result.returncode == 0
     assert result.stdout.endswith(" passed, 0 failed\n")
     assert run("rules", "check").returncode == 0
+
+
+def test_a_summary_is_added_to_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("# Before\n")
+    result = run("audit", *EXAMPLE, "--summary", str(path), "-o", str(tmp_path / "r.json"))
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-2:] == [f"Wrote {tmp_path / 'r.json'}", f"Wrote {path}"]
+    added = path.read_text()
+    assert added.startswith("# Before\n\n# Azure VM backup\n\n**Not compliant**: ")
+    result = run("render", str(tmp_path / "r.json"), "--summary", str(path), "-o", str(tmp_path / "r.md"))
+    assert (result.returncode, result.stdout) == (0, f"Wrote {tmp_path / 'r.md'}\nWrote {path}\n")
+    assert path.read_text() == added + "\n" + (tmp_path / "r.md").read_text()
+
+
+def test_a_summary_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    output = tmp_path / "r.json"
+    for summary, words in (
+        (tmp_path, ("it is a folder",)),
+        (tmp_path / "none" / "s.md", ("there is no folder",)),
+        (output, ("otherwise, too",)),
+    ):
+        assert_one_error(run("audit", *EXAMPLE, "-o", str(output), "--summary", str(summary)), 2, *words)
+    full = tmp_path / "full.md"
+    full.write_bytes(b"x" * 1_048_576)
+    assert_one_error(run("audit", *EXAMPLE, "-o", str(output), "--summary", str(full)), 2, "1,048,576 bytes already")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["full.md"]
+
+
+def test_events_of_an_export_without_a_time_are_refused_with_a_hint(tmp_path: Path) -> None:
+    result = run("audit", "--inventory", str(export(tmp_path)), "-o", str(tmp_path / "r.ocsf.ndjson"), folder=tmp_path)
+    assert_one_error(result, 2, "need a time", "--as-of")
+    assert not (tmp_path / "r.ocsf.ndjson").exists()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from auditor.assessment.baseline import compare
 from auditor.assessment.model import ExemptionInfo, Report, SourceFile
-from auditor.formats import as_csv, as_html, as_json, as_sarif, diff_as_markdown
+from auditor.formats import as_csv, as_html, as_json, as_junit, as_markdown, as_ocsf, as_sarif, diff_as_markdown
 from auditor.formats.diff_terminal import print_diff
 from auditor.formats.terminal import print_exemptions, print_summary
 from auditor.text import visible
@@ -110,6 +110,13 @@ def forged(base: Report, evil: str) -> Report:
     return msgspec.structs.replace(report, inventory=inventory, exemptions=[exemption])
 
 
+def texts_of(value: Any) -> str:
+    """Return all texts of a JSON value."""
+    if isinstance(value, dict):
+        return "".join(key + texts_of(part) for key, part in value.items())
+    return "".join(map(texts_of, value)) if isinstance(value, list) else str(value)
+
+
 def terminal(report: Report) -> str:
     """Print what there is to print of a report, on a terminal without colour."""
     file = io.StringIO()
@@ -132,7 +139,14 @@ def test_no_sink_gives_out_what_could_deceive(base: Report, evil: str) -> None:
     as_sarif.write(report, sarif)
     markdown = io.BytesIO()
     diff_as_markdown.write(compare(base, report), markdown)
+    short, cases, events = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    as_markdown.write(report, short)
+    as_junit.write(report, cases)
+    as_ocsf.write(msgspec.structs.replace(report, as_of=base.as_of), events)
     shown = {
+        "summary": short.getvalue().decode(),
+        "junit": cases.getvalue().decode(),
+        "ocsf": "".join(map(texts_of, map(json.loads, events.getvalue().splitlines()))),
         "page": page.getvalue().decode(),
         "csv": table.getvalue().decode("utf-8-sig"),
         "sarif": sarif.getvalue().decode(),

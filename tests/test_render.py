@@ -5,10 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from building import estate
 from test_command import EXAMPLE, REPOSITORY, assert_one_error, run
 
-FORMATS = ("json", "html", "csv", "sarif")
+from auditor.assessment.assess import sign
+from auditor.errors import UsageError
+from auditor.formats.from_json import read_report
+
+FORMATS = ("json", "html", "csv", "junit.xml", "md", "ocsf.ndjson", "sarif")
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +103,17 @@ def test_rendering_needs_no_database(audited: Path, tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_report_whose_findings_are_not_its_verdicts_is_refused(tmp_path: Path) -> None:
+    report = estate().vm("web").whole().audit(select=["vm-protected"]).report
+    letters = {"vm-protected": report.outcomes["vm-protected"].replace("f", "p")}
+    path = tmp_path / "r.json"
+    for forged, said in (
+        (msgspec.structs.replace(report, outcomes=letters), "not what its verdict is"),
+        (msgspec.structs.replace(report, findings=[]), "not every fail and unknown"),
+        (msgspec.structs.replace(report, findings=report.findings * 2), "not every fail and unknown"),
+    ):
+        path.write_bytes(msgspec.json.encode(sign(forged)))
+        with pytest.raises(UsageError, match=said):
+            read_report(path)

@@ -183,6 +183,12 @@ def test_any_name_is_inert_in_every_report(name: str) -> None:
         ("a.b.csv", "as_csv", "a.b.csv"),
         ("R.HTML", "as_html", "R.HTML"),
         ("html:r.txt", "as_html", "r.txt"),
+        ("r.junit.xml", "as_junit", "r.junit.xml"),
+        ("junit:r.xml", "as_junit", "r.xml"),
+        ("junit.xml:r", "as_junit", "r"),
+        ("r.md", "as_markdown", "r.md"),
+        ("r.ocsf.ndjson", "as_ocsf", "r.ocsf.ndjson"),
+        ("ocsf:r.json", "as_ocsf", "r.json"),
         ("-", "as_json", "-"),
     ],
 )

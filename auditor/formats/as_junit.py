@@ -60,8 +60,9 @@ def write(report: Report, file: BinaryIO) -> None:
     file.writelines(_suite("inventory", list(_of_inventory(report)), {}, properties))
     told = {id(finding) for finding in islice(report.findings, MOST_EVIDENCE)}
     for rule, cases in _of_subscriptions(report) if not one_each else _of_resources(report):
-        bodies = {case.name: _body(rule, case, told) for case in cases if case.findings}
-        file.writelines(_suite(rule.id, cases, bodies, {"title": rule.title, "severity": rule.severity}))
+        bodies = {case.name: _body(case, told) for case in cases if case.findings}
+        about = {"title": rule.title, "severity": rule.severity, "what to do": " ".join(rule.fix.split())}
+        file.writelines(_suite(rule.id, cases, bodies, about))
     file.write(b"</testsuites>\n")
 
 
@@ -140,7 +141,7 @@ def _said(findings: Sequence[Finding], verb: str) -> str:
     return first if len(findings) == 1 else f"{len(findings):,} {verb}, such as: {first}"
 
 
-def _body(rule: RuleInfo, case: _Case, told: set[int]) -> Iterator[str]:
+def _body(case: _Case, told: set[int]) -> Iterator[str]:
     """Yield the lines below a case: what was expected and seen; the evidence of those among the worst findings."""
     for finding in case.findings[:MOST_OF_A_CASE]:
         yield f"{finding.outcome}{', exempt' if finding.exempt else ''}: {finding.message}"
@@ -153,7 +154,6 @@ def _body(rule: RuleInfo, case: _Case, told: set[int]) -> Iterator[str]:
         yield f"  fingerprint: {finding.fingerprint}"
     if len(case.findings) > MOST_OF_A_CASE:
         yield f"and {len(case.findings) - MOST_OF_A_CASE:,} more"
-    yield f"what to do: {' '.join(rule.fix.split())}"
 
 
 def _suite(

@@ -10,9 +10,8 @@ from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 
-from auditor.assessment.engine import OUTCOMES
 from auditor.assessment.evidence import fingerprint, show
-from auditor.assessment.model import Cell, Finding, Report, Resource, RuleInfo
+from auditor.assessment.model import OUTCOMES, Cell, Finding, Report, Resource, RuleInfo
 from auditor.errors import UsageError
 from auditor.text import fold, visible
 from auditor.timestamps import parse_time
@@ -114,17 +113,18 @@ class _Rule:
             "types": ["backup"],
             "analytic": {"uid": visible(rule.id), "name": self.title, "type_id": 1, "type": "Rule"},
         }
+        # Sorted: a report that is read again has its mappings in another order.
+        controls = sorted(rule.controls.items())
         self.compliance = {
             "control": visible(rule.id),
             "desc": self.title,
-            "standards": [visible(standard) for standard in rule.controls],
+            "standards": [visible(standard) for standard, _ in controls],
             "requirements": [
-                f"{visible(standard)} {visible(control)}"
-                for standard, controls in rule.controls.items()
-                for control in controls
+                f"{visible(standard)} {visible(control)}" for standard, listed in controls for control in listed
             ],
             "control_parameters": [
-                {"name": visible(name), "value": visible(show(value))} for name, value in rule.parameters.items()
+                {"name": visible(name), "value": visible(show(value))}
+                for name, value in sorted(rule.parameters.items())
             ],
         }
         references = [visible(link) for link in rule.references]
