@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli import options
+from auditor.cli.annotations import Annotations, check_annotations, print_annotations
 from auditor.cli.question import DEFAULT_CONFIG, Flags, Settings, settle
 from auditor.cli.summary import Summary, add_summary, check_summary
 from auditor.errors import UsageError
@@ -54,6 +55,7 @@ def audit(
             "only what the baseline does not know.",
         ),
     ] = None,
+    annotations: Annotations = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any unknown verdict.")] = False,
 ) -> None:
@@ -65,6 +67,7 @@ def audit(
     flags = Flags(
         config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict, exemptions
     )
+    check_annotations(annotations)
     settings = settle(flags)
     outputs = output or settings.config.outputs
     from auditor.formats import writer_for, writes_matrix
@@ -77,7 +80,11 @@ def audit(
 
     # Without a report that holds them all, nobody waits for the evidence of a million verdicts.
     brief = (
-        earlier is None and summary is None and bool(writers) and all(writes_matrix(writer) for writer, _ in writers)
+        earlier is None
+        and summary is None
+        and annotations is None
+        and bool(writers)
+        and all(writes_matrix(writer) for writer, _ in writers)
     )
     with assessed(inventory, settings, primary_endpoint, earlier, brief=brief) as assessment:
         report = assessment.report
@@ -101,8 +108,10 @@ def audit(
 
     from auditor.formats.terminal import print_summary
 
-    console = Console(stderr=any(path == "-" for _, path in writers), highlight=False, markup=False, emoji=False)
+    on_stdout = any(path == "-" for _, path in writers)
+    console = Console(stderr=on_stdout, highlight=False, markup=False, emoji=False)
     print_summary(report, console, [*(path for _, path in writers if path != "-"), *added])
+    print_annotations(report, annotations, err=on_stdout)
     for writer, path in reports:
         if path == "-":
             sys.stdout.flush()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from auditor.cli.annotations import Annotations, check_annotations, print_annotations
 from auditor.cli.audit import check_outputs
 from auditor.cli.summary import Summary, add_summary
 from auditor.errors import ExitCode, UsageError
@@ -24,13 +25,15 @@ def render(
         ),
     ] = [],
     summary: Summary = None,
+    annotations: Annotations = None,
 ) -> None:
     """Write other formats of a report: the bytes that audit would have written. Exit code 0 whatever the verdict."""
     from auditor.atomic_file import atomic_file
     from auditor.formats import writer_for, writes_matrix
     from auditor.formats.from_json import read_report
 
-    if not output and summary is None:
+    check_annotations(annotations)
+    if not output and summary is None and annotations is None:
         raise UsageError("nothing to write", "Name what to make of the report: -o report.html")
     writers = []
     for name in output:
@@ -52,4 +55,5 @@ def render(
         typer.echo(printable(f"Wrote {path}"), err=on_stdout)
     for path in add_summary(found, summary):
         typer.echo(printable(f"Wrote {path}"), err=on_stdout)
+    print_annotations(found, annotations, err=on_stdout)
     raise typer.Exit(ExitCode.OK)
