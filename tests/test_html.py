@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 from building import Json, estate
+from forging import reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
 from auditor.arm_id import portal_link
 from auditor.assessment.evidence import show
-from auditor.assessment.model import Evidence, Finding, FindingExemption, Report
+from auditor.assessment.model import Finding, Report
 from auditor.bundled import bundled
 from auditor.formats import as_html, explore_data, tallies
 from auditor.gate import Counts
@@ -217,74 +218,6 @@ def test_every_template_escapes() -> None:
 
 def test_all_verdicts_are_embedded_as_the_report_has_them(mixed: Report) -> None:
     assert verdicts(data_of(page_of(mixed))) == expected_verdicts(mixed)
-
-
-_TEXT = st.text(
-    alphabet=st.one_of(
-        st.characters(),
-        st.sampled_from("/\\<>&\"'=\x00\x01\x02\x1b\u202e\u200b\ufeff\ud800\U000e0041é\u2028"),
-    ),
-    max_size=12,
-)
-_CELL = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 5000), st.floats(-1e6, 1e6), _TEXT, st.lists(_TEXT, max_size=3)
-)
-
-
-@st.composite
-def reports(draw: st.DrawFn, base: Report) -> Report:
-    """Make a report of hostile texts: resources, outcomes and findings with evidence."""
-    resources, outcomes, findings = [], {}, []
-    for kind in ("vm", "vault"):
-        ids = draw(st.lists(_TEXT, min_size=0, max_size=6, unique=True))
-        resources += [
-            msgspec.structs.replace(
-                base.resources[0],
-                id=f"/subscriptions/{name}/x" if draw(st.booleans()) else name,
-                kind=kind,
-                name=draw(st.sampled_from([name, "x"])),
-                subscription=draw(st.sampled_from([None, name, "S"])),
-                resource_group=draw(st.one_of(st.none(), _TEXT)),
-                location=draw(st.sampled_from([None, "westeurope"])),
-                source=draw(_TEXT),
-            )
-            for name in ids
-        ]
-    resources = list({(entry.kind, entry.id): entry for entry in resources}.values())
-    rules = [rule for rule in base.rules if rule.resource in ("vm", "vault")][:3]
-    exemption = FindingExemption(id="<EX>\u202e", category="waiver", reason="r", owner="o", ticket="", expires="2027")
-    for rule in rules:
-        judged = [resource for resource in resources if resource.kind == rule.resource]
-        letters = [draw(st.sampled_from("pfun")) for _ in judged]
-        outcomes[rule.id] = "".join(letters)
-        fields = draw(st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=12))
-        for resource, letter in zip(judged, letters, strict=True):
-            if letter in "pn":
-                continue
-            values = [draw(_CELL) for _ in fields]
-            shown = [show(value) for value in values if value is not None]
-            findings.append(
-                Finding(
-                    fingerprint="0" * 32,
-                    rule=rule.id,
-                    resource=resource.id,
-                    outcome="fail" if letter == "f" else "unknown",
-                    severity=rule.severity,
-                    exempt=False,
-                    message=draw(_TEXT) + "".join(draw(st.permutations(shown))),
-                    expected=draw(_TEXT),
-                    observed=", ".join(shown),
-                    evidence=[
-                        Evidence(field=name, value=value, source=draw(_TEXT), reason=draw(_TEXT), expected=draw(_TEXT))
-                        for name, value in zip(fields, values, strict=True)
-                    ],
-                    exemption=draw(st.sampled_from([None, exemption])),
-                    baseline=draw(st.sampled_from([None, "new", "unchanged"])),
-                )
-            )
-    return msgspec.structs.replace(
-        base, resources=resources, outcomes=outcomes, rules=rules, findings=draw(st.permutations(findings))
-    )
 
 
 @settings(max_examples=150, deadline=None)
