@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from auditor.assessment.assess import Assessment
 
 # The longest suffix that fits wins. A module is imported only when its format is asked for.
-SUFFIXES = {".json": "as_json", ".csv": "as_csv", ".html": "as_html", ".parquet": "as_parquet"}
+SUFFIXES = {
+    ".json": "as_json",
+    ".csv": "as_csv",
+    ".html": "as_html",
+    ".oscal.json": "as_oscal",
+    ".parquet": "as_parquet",
+}
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}
 
 T_contra = TypeVar("T_contra", contravariant=True)
