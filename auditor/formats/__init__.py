@@ -22,6 +22,7 @@ SUFFIXES = {
     ".junit.xml": "as_junit",
     ".md": "as_markdown",
     ".ocsf.ndjson": "as_ocsf",
+    ".oscal.json": "as_oscal",
     ".parquet": "as_parquet",
     ".sarif": "as_sarif",
 }
