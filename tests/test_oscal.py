@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from test_hostile_text import FORBIDDEN, HOSTILE, forged
 
-from auditor.assessment.engine import OUTCOMES
 from auditor.assessment.evidence import show
-from auditor.assessment.model import ControlInfo, Evidence, FrameworkInfo, Report
+from auditor.assessment.model import OUTCOMES, ControlInfo, Evidence, FrameworkInfo, Report
 from auditor.formats import as_oscal
 from auditor.formats.as_oscal import control_tokens, prose, string, token
 from auditor.gate import Counts

@@ -15,9 +15,9 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from auditor.assessment.engine import OUTCOMES
 from auditor.assessment.evidence import show
 from auditor.assessment.model import (
+    OUTCOMES,
     ControlInfo,
     ControlState,
     Evidence,
