@@ -259,7 +259,7 @@ def test_audit_takes_a_baseline_and_exemptions(tmp_path: Path) -> None:
     result = run(*asked, "--baseline", "old.json", "--fail-on", "new:low", "-o", "old.html", folder=tmp_path)
     assert result.returncode == 0
     assert "Baseline   0 new, 1 unchanged, 0 fixed since 2026-06-15T12:00:00Z" in result.stdout
-    assert "<b>0 new</b>, <b>0 fixed</b>, 1 finding as before" in (tmp_path / "old.html").read_text()
+    assert "<b>0 new</b>, <b>0 fixed</b>; 1 finding as before" in (tmp_path / "old.html").read_text()
     result = run(*asked, "--exemptions", "ex.yaml", "-o", "r.json", "-o", "r.html", "-o", "r.csv", folder=tmp_path)
     assert result.returncode == 0
     assert "Exempt     1 verdict is exempt, by 1 exemption (1 active)" in result.stdout

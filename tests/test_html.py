@@ -20,11 +20,13 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from auditor.arm_id import portal_link
+from auditor.assessment.baseline import with_baseline
 from auditor.assessment.evidence import show
 from auditor.assessment.model import Finding, Report
 from auditor.bundled import bundled
 from auditor.formats import as_html, explore_data, tallies
 from auditor.gate import Counts
+from auditor.ruleset.model import SEVERITIES
 from auditor.text import fold, visible
 
 WORDS = {"p": "pass", "f": "fail", "u": "unknown", "n": "not-applicable"}
@@ -34,6 +36,10 @@ def page_of(report: Report) -> str:
     file = io.BytesIO()
     as_html.write(report, file)
     return file.getvalue().decode()
+
+
+def first_screen(page: str) -> str:
+    return page[page.index('id="first-screen"') : page.index('id="by-rule"')]
 
 
 def data_of(page: str) -> Json:
@@ -150,14 +156,13 @@ def mixed() -> Report:
 
 def test_the_first_screen_has_verdict_tiles_coverage_and_provenance(mixed: Report) -> None:
     page = page_of(mixed)
-    first = page[page.index('id="first-screen"') : page.index('id="by-rule"')]
-    text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", first)).split())
+    text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", first_screen(page))).split())
     counts = mixed.summary.counts
     decided = counts.passed + counts.fail + counts.unknown
     assert f"Not compliant {mixed.summary.sentence[0].upper()}{mixed.summary.sentence[1:]}" in text
     assert f"Fail {counts.fail} " in text
     assert f"of {decided} judged" in text
-    assert "VMs 2 found, 2 judged: 1 with a fail" in text
+    assert "VMs 2 found, 2 judged: 1 failing" in text
     assert "gaps : " in text
     assert mixed.tool.version in text
     for whole in (mixed.content_sha256, mixed.inventory.sha256[:16]):
@@ -171,6 +176,7 @@ def test_the_page_loads_nothing_and_allows_only_what_it_has_the_hashes_of(mixed:
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
     for tag, name in (("style", "style-src"), ("script", "script-src")):
         (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        assert "CONTENT" not in text
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert rules[name] == f"'sha256-{digest}'"
     markup = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
@@ -286,6 +292,38 @@ def test_the_page_of_the_example_is_the_golden_one() -> None:
     folder = Path(__file__).resolve().parent / "golden"
     made: dict[str, str] = runpy.run_path(str(folder / "make_golden.py"))["golden"]()
     assert made == {name: (folder / name).read_text(encoding="utf-8") for name in made}
+
+
+def test_what_is_worst_is_named_first_and_what_is_exempt_is_not(mixed: Report) -> None:
+    failing = [finding for finding in mixed.findings if finding.outcome == "fail"]
+    worst = as_html._worst(mixed)
+    assert worst[0][1][0] == failing[0]
+    assert sum(len(findings) for _, findings in worst) == len(failing)
+    ranks = [[SEVERITIES.index(finding.severity) for finding in findings] for _, findings in worst]
+    assert ranks == sorted(ranks, key=lambda rank: [*rank, len(SEVERITIES)])
+    exempt = [msgspec.structs.replace(finding, exempt=True) for finding in mixed.findings]
+    assert as_html._worst(msgspec.structs.replace(mixed, findings=exempt)) == []
+
+
+def test_kinds_of_which_there_may_be_more_are_said_to_be_at_least(mixed: Report) -> None:
+    tables = [msgspec.structs.replace(table, state="complete") for table in mixed.coverage.tables]
+    whole = msgspec.structs.replace(mixed, coverage=msgspec.structs.replace(mixed.coverage, tables=tables))
+    assert "at least" not in first_screen(page_of(whole))
+    tables = [msgspec.structs.replace(t, state="partial" if t.table == "vaults" else "complete") for t in tables]
+    partly = msgspec.structs.replace(mixed, coverage=msgspec.structs.replace(mixed.coverage, tables=tables))
+    first = first_screen(page_of(partly))
+    assert "<dt>Vaults</dt><dd>at least 2 found" in first
+    assert first.count("at least") == 1
+
+
+def test_changes_add_up_to_what_the_baseline_counted(mixed: Report) -> None:
+    clean = {rule: letters.translate({102: "p", 117: "p"}) for rule, letters in mixed.outcomes.items()}
+    report = with_baseline(mixed, msgspec.structs.replace(mixed, findings=[], outcomes=clean))
+    assert as_html._changes(mixed) == {}
+    assert report.baseline is not None
+    counted = as_html._changes(report)
+    assert counted["new"] + counted["became-unknown"] == report.baseline.new
+    assert counted["elsewhere"] + counted["unchanged"] == report.baseline.unchanged
 
 
 def test_an_empty_estate_has_a_page() -> None:

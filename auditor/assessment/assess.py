@@ -13,7 +13,7 @@ from auditor import __version__
 from auditor.assessment.baseline import new_violations, with_baseline
 from auditor.assessment.coverage import causes_that_matter, coverage_of, rules_with_gaps
 from auditor.assessment.engine import Matrix, column, judge
-from auditor.assessment.evidence import find_evidence, whole_tables
+from auditor.assessment.evidence import condition_words, find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
 from auditor.assessment.frameworks import frameworks
 from auditor.assessment.json_pieces import json_pieces
@@ -235,6 +235,8 @@ def _rule_info(bound: BoundRule, counts: Counts) -> RuleInfo:
         remedy=rule.remedy,
         counts=counts,
         line=rule.place.line,
+        applies=condition_words(bound.applies) if bound.applies is not None else "",
+        requires=condition_words(bound.require),
     )
 
 

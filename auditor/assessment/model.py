@@ -171,6 +171,8 @@ class RuleInfo(_Part, frozen=True):
     remedy: str
     counts: Counts
     line: Annotated[int, msgspec.Meta(description="where it begins in its file; 0 where nobody said it")] = 0
+    applies: Annotated[str, msgspec.Meta(description="the condition under which it judges; empty where always")] = ""
+    requires: Annotated[str, msgspec.Meta(description="the condition that has to hold")] = ""
 
 
 class ControlInfo(_Part, frozen=True):

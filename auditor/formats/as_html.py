@@ -11,12 +11,13 @@ from markupsafe import Markup
 
 from auditor.arm_id import portal_link
 from auditor.assessment.evidence import show
-from auditor.assessment.model import ExemptionStatus, Report
+from auditor.assessment.model import ExemptionStatus, Finding, Report, Resource
 from auditor.bundled import bundled
-from auditor.estate.fields import KIND_NAMES
+from auditor.estate.fields import KIND_NAMES, TABLE_OF
 from auditor.formats.explore_data import embedded, exemption_words, explore_data
 from auditor.formats.tallies import by_resource, by_subscription
 from auditor.gate import Counts
+from auditor.ruleset.model import SEVERITIES
 from auditor.text import fold, visible
 from auditor.timestamps import parse_time
 
@@ -24,6 +25,7 @@ MOST_FINDINGS = 500
 MOST_SUBSCRIPTIONS = 50
 MOST_HEAT_RULES = 30
 MOST_LINES = 200
+MOST_WORST = 6
 _FOLDER = "reports/templates"
 
 
@@ -31,6 +33,7 @@ def write(report: Report, file: BinaryIO) -> None:
     """Write the page; what is capped says so, and where the rest is."""
     folder = bundled(_FOLDER)
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    style = style.replace("CONTENT", report.content_sha256)  # so that every printed page says which report it is of
     embeds_all, with_evidence = embedded(report)
     listed = report.findings[:MOST_FINDINGS]
     wanted = {finding.resource for finding in listed}
@@ -51,6 +54,9 @@ def write(report: Report, file: BinaryIO) -> None:
             findings=listed,
             resources={resource.id: resource for resource in report.resources if resource.id in wanted},
             resource_tallies=by_resource(report),
+            worst=_worst(report),
+            changes=_changes(report),
+            cut_short=_cut_short(report),
             subscriptions=subscriptions,
             names={fold(tally.id): tally.name for tally in subscriptions if tally.name},
             heat_rules=uneasy[:MOST_HEAT_RULES],
@@ -103,6 +109,39 @@ def _shown(value: object) -> object:
 def _hash(text: str) -> str:
     """Return the hash by which a content security policy allows an element with this text."""
     return b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _worst(report: Report) -> list[tuple[Resource, list[Finding]]]:
+    """Return the resources to look at first, with their failing verdicts that are not exempt, the worst first."""
+    failing: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        if finding.outcome == "fail" and not finding.exempt:
+            failing.setdefault(finding.resource, []).append(finding)
+    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    ranked = sorted(failing.items(), key=lambda found: [*sorted(rank[one.severity] for one in found[1]), len(rank)])
+    shown = dict(ranked[:MOST_WORST])
+    resources = {resource.id: resource for resource in report.resources if resource.id in shown}
+    return [(resources[key], findings) for key, findings in shown.items()]
+
+
+def _changes(report: Report) -> Counter[str]:
+    """Count what is otherwise than in the baseline: by kind of change, and what stayed in rules without any."""
+    counted: Counter[str] = Counter()
+    if report.baseline is None:
+        return counted
+    for entry in report.baseline.rules:
+        counted.update(entry.counts)
+    counted["other"] = sum(
+        counted[name] for name in ("passes-by-changed-rule", "no-longer-unknown", "no-longer-applicable")
+    )
+    counted["elsewhere"] = report.baseline.unchanged - counted["unchanged"]
+    return counted
+
+
+def _cut_short(report: Report) -> set[str]:
+    """Return the kinds of resources of which there may be more than were found."""
+    states = {table.table: table.state for table in report.coverage.tables}
+    return {kind for kind, table in TABLE_OF.items() if states.get(table) in ("partial", "missing")}
 
 
 def _age(report: Report) -> str:

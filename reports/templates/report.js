@@ -45,6 +45,8 @@
     return made;
   }
 
+  const upper = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+
   const kinds = {};
   const subscriptionNames = new Map();
   let exemptions = {};
@@ -55,6 +57,7 @@
   let shown = new Uint32Array(0);
   let answered = "";  // what the verdicts shown are the answer to
   let opener = null;
+  let waiting;  // for the end of a word that is being typed
 
   class Kind {
     constructor(name, stored) {
@@ -82,8 +85,12 @@
       this.places = places;
       const article = $("rule-" + this.id);
       this.title = article ? article.querySelector("h3").textContent : this.id;
-      this.fix = article && article.querySelector(".fix") ? article.querySelector(".fix").textContent : "";
       this.messages = null;
+    }
+    // What the page says of the rule further down: how to fix it, where it applies, what it requires.
+    part(name) {
+      const found = document.querySelector(`#rule-${CSS.escape(this.id)} .${name}`);
+      return found ? found.textContent : "";
     }
     // The row of a verdict's finding, by binary search; -1 where there is none.
     find(place) {
@@ -155,7 +162,8 @@
     return "#explore" + (query ? "?" + query : "");
   };
   function go(changes, replace) {
-    const wanted = {...state, ...changes};
+    clearTimeout(waiting);
+    const wanted = {...state, q: $("explore-q").value.trim(), ...changes};
     history[replace ? "replaceState" : "pushState"](null, "", address(wanted));
     apply(wanted);
   }
@@ -283,8 +291,9 @@
     const tr = element("tr");
     const word = element("td", outcome.replace("-", " "), outcome);
     if (found >= 0 && at(rule.findings.exemption, found) !== null) word.append(" ", element("span", "exempt", "exempt"));
+    if (found >= 0 && at(rule.findings.baseline, found) === "new") word.append(" ", element("span", "new", "new"));
     const about = element("td", rule.id);
-    if (found >= 0) about.append(element("br"), element("span", rule.said("message", found), "soft"));
+    if (found >= 0) about.append(element("br"), element("span", upper(rule.said("message", found)), "soft"));
     const name = element("td"), open = element("button", at(kind.name, place), "open");
     open.type = "button";
     open.addEventListener("click", () => {
@@ -327,9 +336,9 @@
     const titled = element("span");
     titled.append(about, ` (${rule.severity}): ${rule.title}`);
     fact("Rule", titled);
-    if (found >= 0) fact("Verdict", rule.said("message", found));
-    else if (outcome === "pass") fact("Verdict", "The facts were read and are as the rule requires. auditor explain shows them.");
-    else if (outcome === "not-applicable") fact("Verdict", "The rule is not about this resource, or it is out of scope. auditor explain says why.");
+    if (found >= 0) fact("Verdict", upper(rule.said("message", found)));
+    else if (outcome === "pass") fact("Verdict", "The facts were read, and they are as the rule requires. This file holds the evidence of findings only.");
+    else if (outcome === "not-applicable") fact("Verdict", "Not judged: the rule does not apply to it, or it is out of scope.");
     else fact("Verdict", "Its evidence is in report.json.");
     if (found >= 0) {
       fact("Expected", rule.said("expected", found));
@@ -337,6 +346,10 @@
       fact("Baseline", at(rule.findings.baseline, found));
       const exemption = at(rule.findings.exemption, found);
       if (exemption !== null) fact("Exempt", exemption + ": " + exemptions[exemption]);
+    }
+    if (found < 0) {
+      fact("Applies", rule.part("applies"));
+      fact("Requires", rule.part("requires"));
     }
     const identity = element("span"), link = LINKABLE.exec(id);
     identity.append(element("code", id));
@@ -351,10 +364,11 @@
     fact("Group", at(kind.group, place));
     fact("Subscription", subscriptionNames.has(subscription) ? subscriptionNames.get(subscription) + ", " + subscription : subscription);
     fact("Region", at(kind.location, place));
-    fact("Read from", at(kind.source, place));
+    fact("Listed in", at(kind.source, place));
     const parts = [facts];
     if (found >= 0) parts.push(element("h3", "Evidence"), evidence(rule, found));
-    if (rule.fix && (outcome === "fail" || outcome === "unknown")) parts.push(element("h3", "What to do"), element("p", rule.fix));
+    const fix = rule.part("fix");
+    if (fix && (outcome === "fail" || outcome === "unknown")) parts.push(element("h3", "What to do"), element("p", fix));
     $("verdict-body").replaceChildren(...parts);
     if (!dialog.open) dialog.showModal();
   }
@@ -417,10 +431,9 @@
   }
 
   function listen() {
-    let waiting;
     $("explore-q").addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => go({q: $("explore-q").value.trim(), page: ""}, true), 150);
+      waiting = setTimeout(() => go({page: ""}, true), 150);
     });
     for (const key of FILTERS) {
       if ($("explore-" + key)) $("explore-" + key).addEventListener("change", (event) => go({[key]: event.target.value, page: ""}));
@@ -430,7 +443,10 @@
       apply({});
     });
     $("explore-csv").addEventListener("click", csv);
-    const turn = (by) => go({page: String((parseInt($("explore-page").value, 10) || 1) + by)});
+    const turn = (by) => {
+      go({page: String((parseInt($("explore-page").value, 10) || 1) + by)});
+      $("explore-count").scrollIntoView({block: "nearest"});
+    };
     $("explore-prev").addEventListener("click", () => turn(-1));
     $("explore-next").addEventListener("click", () => turn(1));
     $("explore-page").addEventListener("change", () => turn(0));
@@ -442,7 +458,7 @@
     }
     const dialog = $("verdict");
     dialog.addEventListener("close", () => {
-      if (state.open) go({open: ""});
+      if (state.open) go({open: ""}, true);
       const button = [...document.querySelectorAll("button.open")].find((one) => one.dataset.open === opener);
       if (button) button.focus();
       opener = null;
@@ -450,7 +466,7 @@
     $("verdict-close").addEventListener("click", () => dialog.close());
     $("verdict-body").addEventListener("click", (event) => {
       const link = event.target.closest("a[href^='#']");
-      if (link) { opener = null; dialog.close(); }
+      if (link) { opener = null; state.open = ""; dialog.close(); }
     });
     $("verdict-copy").addEventListener("click", async () => {
       try {
@@ -472,7 +488,10 @@
       $("explore").scrollIntoView();
       $("explore-outcome").focus({preventScroll: true});
     });
-    const moved = () => { if (location.hash.startsWith("#explore") || !location.hash) apply(parse(location.hash)); };
+    const moved = () => {
+      if (location.hash.startsWith("#explore") || !location.hash) apply(parse(location.hash));
+      if (!location.hash.startsWith("#explore") && $("explore").contains(document.activeElement)) document.activeElement.blur();
+    };
     addEventListener("popstate", moved);
   }
 
