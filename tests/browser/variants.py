@@ -148,7 +148,12 @@ EXPLORE = (
     ("csv", "that loses a line", code("shown.subarray(start, start", "shown.subarray(start + 1, start"), "example"),
     ("copy", "that copies the rule too", code('state.open.indexOf("|") + 1', "0"), "example"),
     ("theme", "without a dark theme", code("theme = dark()", "theme = !dark()"), "example"),
-    ("axe with a dialog", "with a dialog that has no name", replace('aria-labelledby="verdict-title"', ""), "example"),
+    (
+        "axe with a dialog",
+        "with an input in its dialog that has no label",
+        replace('<div id="verdict-body">', '<input type="text"><div id="verdict-body">'),
+        "example",
+    ),
     ("damaged data", "that keeps silent about damage", code('notice("The embedded verdicts', 'void ("'), "example"),
     ("old browser", "that keeps silent about the browser", code('notice("This browser', 'void ("'), "example"),
     (
