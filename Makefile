@@ -4,7 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-reports check-formats lint types layers docs docs-check format golden bench constraints clean
+.PHONY: help demo test check check-reports check-formats screenshots lint types layers docs docs-check format golden bench \
+  constraints clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -34,6 +35,9 @@ check-reports: $(READY) ## Check HTML reports with validators and in a browser: 
 
 check-formats: $(READY) ## Check reports with the validators of others; says which of them are not there
 	@code=0; for script in tests/validators/*.py; do $(BIN)/python $$script || code=1; done; exit $$code
+
+screenshots: $(READY) ## Take the pictures of the example's page in docs/images again
+	$(BIN)/python tests/browser/screenshots.py
 
 lint: $(READY) ## Style
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 // Checks pages in the browser. Reads {chromium, pages} from the file named first and writes a line of JSON for each check:
 // {page, check, found, more, info}; what was found is a list, and empty when all is well.
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { DESK, PHONE, axeFinds, launch, misbehaved, open } from "./chromium.mjs";
 import { TESTS } from "./explore.mjs";
 
@@ -68,7 +68,7 @@ const CHECKS = {
     const first = await page.evaluate(() =>
       [...document.querySelectorAll("#first-screen :is(h1, h2, h3, b, .label)")].map((element) => element.textContent.trim()),
     );
-    tell(name, "print", [], [...new Set(first)].join("\n"));
+    await writeFile(pdf.replace(/pdf$/, "txt"), [...new Set(first)].join("\n"));
     await close();
   },
 
@@ -100,6 +100,8 @@ async function work(queue) {
   }
 }
 
+const unlisted = Object.keys(TESTS).filter((test) => !job.tests.includes(test));
+if (unlisted.length) tell("all pages", "explore", unlisted.map((test) => `no broken page shows that "${test}" can fail`));
 // Whatever hangs ends, and what was not told fails.
 setTimeout(() => process.exit(70), 900_000).unref();
 // Two at a time: there are two processors nearly everywhere.

@@ -128,13 +128,14 @@ def hostile(folder: Path) -> Page:
     return _page(folder, [*given, "--as-of", building.NOW])
 
 
-def _add_hostile(built: building.EstateBuilder, number: int, text: str) -> None:
+def _add_hostile(built: building.EstateBuilder, number: int, whole: str) -> None:
+    # What is very long is so in the VM only: in every place it would make a page that takes minutes to lay out.
+    text, short = whole[:400], whole[:200]
     subscription = f"{number:08x}-0000-4000-8000-000000000000"
     group = building.group_id(text, subscription) if number % 2 else building.group_id(f"rg-{number}", subscription)
     vault = f"{group}/providers/Microsoft.RecoveryServices/vaults/{text}"
     policy = f"{vault}/backupPolicies/{text}"
     vm = f"{group}/providers/Microsoft.Compute/virtualMachines/{text}"
-    short = text[:200]
     built.add(
         {"id": f"/subscriptions/{subscription}", "type": "Microsoft.Resources/subscriptions", "displayName": text}
     )
@@ -144,13 +145,14 @@ def _add_hostile(built: building.EstateBuilder, number: int, text: str) -> None:
     built.vault(text, "GeoRedundant" if number % 3 else "LocallyRedundant", id=vault, location=text, tags={short: text})
     schedule = building.DAILY if number % 4 else building.hourly(text, text)
     built.policy(text, schedule, id=policy, backupManagementType="AzureIaasVM", timeZone=text)
-    built.vm(text, id=vm, location=text, tags={short: text, text[:60]: short}, provisioningState=text)
+    built.vm(whole, id=vm, location=whole, tags={short: whole, text[:60]: short}, provisioningState=whole)
     if number % 3:
         state = "Protected" if number % 2 else text
         own = f"{vault}/backupFabrics/Azure/protectionContainers/{text}/protectedItems/VM;{text}"
         built.item(text, state, id=own, sourceResourceId=vm, policyId=policy, friendlyName=text, lastBackupStatus=text)
-    # And without an id that means anything.
-    built.vm(text, id=f"{building.group_id()}/providers/Microsoft.Compute/virtualMachines/plain-{number}")
+    # With an id like any other, and with one that means nothing.
+    if number % 4 == 0:
+        built.vm(text, id=f"{building.group_id()}/providers/Microsoft.Compute/virtualMachines/plain-{number}")
     built.add({"id": text, "name": text, "type": "Microsoft.Compute/virtualMachines", "location": text})
     built.add({"id": building.vm_id(f"odd-{number}"), "name": text, "type": text, "location": text})
 
@@ -168,16 +170,16 @@ def _hostile_exemptions() -> list[dict[str, Any]]:
     texts = [text for text in PAYLOADS if text.strip() and not any("\ud800" <= char <= "\udfff" for char in text)]
     return [
         {
-            "id": f"EX-{number} {text}",
+            "id": f"EX-{number} {text[:400]}",
             "rule": "vm-protected",
             "scope": {"subscription": f"/subscriptions/{number:08x}-0000-4000-8000-000000000000"}
             if number % 2
             else {"tag": {"name": text[:200], "value": text}},
             "category": "waiver",
             "reason": text,
-            "owner": text,
-            "approver": text,
-            "ticket": text,
+            "owner": text[:400],
+            "approver": text[:400],
+            "ticket": text[:400],
             "created": "2026-06-01T00:00:00Z",
             "expires": "2026-09-01T00:00:00Z",
         }

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -39,10 +40,11 @@ def find_tools() -> Tools:
             tools.missing["npm"] = why
     else:
         tools.missing["npm"] = tools.missing["node"]
-    tools.java = _program(tools.missing, "java", ("java",), "default-jre-headless")
-    tools.chromium = _program(tools.missing, "chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium")
-    tools.pdfinfo = _program(tools.missing, "pdfinfo", ("pdfinfo",), "poppler-utils")
-    tools.pdftotext = _program(tools.missing, "pdftotext", ("pdftotext",), "poppler-utils")
+    tools.java = _program(tools.missing, "java", ("java",), ("default-jre-headless",))
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    tools.chromium = _program(tools.missing, "chromium", browsers, ("chromium", "fonts-liberation"))
+    tools.pdfinfo = _program(tools.missing, "pdfinfo", ("pdfinfo",), ("poppler-utils",))
+    tools.pdftotext = _program(tools.missing, "pdftotext", ("pdftotext",), ("poppler-utils",))
     return tools
 
 
@@ -76,37 +78,29 @@ def _npm() -> str:
     return ""
 
 
-def _program(missing: dict[str, str], name: str, commands: tuple[str, ...], package: str) -> str:
+def _program(missing: dict[str, str], name: str, commands: tuple[str, ...], packages: tuple[str, ...]) -> str:
     found = next((path for path in map(shutil.which, commands) if path), "")
     if found:
         return found
-    why = _apt(package)
+    why = _apt(packages)
     found = next((path for path in map(shutil.which, commands) if path), "")
     if not found:
         missing[name] = f"{name} is not installed ({why})"
     return found
 
 
-_tried: dict[str, str] = {}
-
-
-def _apt(package: str) -> str:
-    """Install a Debian package; return what came of it."""
-    if package not in _tried:
-        _tried[package] = _install(package)
-    return _tried[package]
-
-
-def _install(package: str) -> str:
-    apt = shutil.which("apt-get")
+@cache
+def _apt(packages: tuple[str, ...]) -> str:
+    """Install Debian packages; return what came of it."""
+    apt, names = shutil.which("apt-get"), " ".join(packages)
     if apt is None:
         return "there is no apt-get to install it with"
     if os.geteuid() != 0:
-        return f"only root could install the package {package}"
+        return f"only root could install {names}"
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = [apt, "install", "-y", "--no-install-recommends", package]
+    install = [apt, "install", "-y", "--no-install-recommends", *packages]
     for command in (install, [apt, "update"], install):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
         if command is install and done.returncode == 0:
-            return f"the package {package} does not bring it"
-    return f"apt-get install {package} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}"
+            return f"{names} did not bring it"
+    return f"apt-get install {names} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}"
