@@ -104,6 +104,7 @@ def _driver(report: Report) -> Json:
 
 def _rule(rule: RuleInfo) -> Json:
     controls = [f"{framework}/{control}" for framework, ids in rule.controls.items() for control in ids]
+    controls.sort(key=lambda tag: (len(tag), tag))  # a long one, such as an id of Azure Policy, is the first to go
     links = [uri for uri in rule.references if _LINK.fullmatch(uri)]
     return {
         "id": visible(rule.id),
