@@ -159,6 +159,16 @@ def test_a_large_estate_has_a_case_for_each_rule_and_subscription(monkeypatch: p
     assert said.attrib["value"] == "one for each rule and subscription, because 4 verdicts are too many"
 
 
+def test_a_subscription_with_an_exempt_or_unknown_verdict_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(as_junit, "MOST_CASES", 1)
+    report = built(exemptions=EXEMPTIONS)
+    assert report.summary.counts.passed
+    for rule, said in (("vm-protected", "1 fail, exempt: It goes away"), ("vm-agent-installed", "unknown, not known")):
+        (found,) = cases_of(report, rule).values()
+        assert found.tag == "skipped"
+        assert said in f"1 {found.attrib['message']}"
+
+
 def test_a_file_stays_within_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     report = built()
     counts = report.summary.counts

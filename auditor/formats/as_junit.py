@@ -161,7 +161,7 @@ def _suite(
 ) -> Iterator[bytes]:
     marks = Counter(case.mark for case in cases)
     counts = f'failures="{marks["failure"]}" errors="{marks["error"]}" skipped="{marks["skipped"]}"'
-    label = _quoted(f"{NAME}.{name}")
+    label = _quoted(_cut(f"{NAME}.{name}"))
     yield f'<testsuite name={label} tests="{len(cases)}" {counts} time="0">\n<properties>\n'.encode()
     for key, value in properties.items():
         yield f"<property name={_quoted(key)} value={_quoted(_cut(value))}/>\n".encode()
@@ -171,7 +171,7 @@ def _suite(
         if not case.mark:
             yield f"{start}/>\n".encode()
             continue
-        body = "\n".join(_escaped(_cut(line)) for line in bodies.get(case.name, ()))
+        body = "\n".join(html.escape(_cut(line)) for line in bodies.get(case.name, ()))
         said = f"<{case.mark} type={_quoted(case.type)} message={_quoted(_cut(case.message))}"
         yield f"{start}>{said}{f'>{body}</{case.mark}>' if body else '/>'}</testcase>\n".encode()
     yield b"</testsuite>\n"
@@ -213,9 +213,5 @@ def _cut(text: str) -> str:
     return shown if len(shown) <= MOST_TEXT else f"{shown[:MOST_TEXT]}..."
 
 
-def _escaped(text: str) -> str:
-    return html.escape(visible(text))
-
-
 def _quoted(text: str) -> str:
-    return f'"{_escaped(text)}"'
+    return f'"{html.escape(text)}"'
