@@ -25,6 +25,7 @@ SUFFIXES = {
     ".oscal.json": "as_oscal",
     ".parquet": "as_parquet",
     ".sarif": "as_sarif",
+    ".xlsx": "as_xlsx",
 }
 DIFF_SUFFIXES = {".json": "as_json", ".md": "diff_as_markdown"}
 

@@ -576,6 +576,7 @@ def _rule(report: Report, rule: RuleInfo) -> Json:
     parameters = [
         {"name": token(name), "ns": NS, "value": string(show(value)) or "(empty)", "class": "parameter"}
         for name, value in sorted(rule.parameters.items())
+        if value is not None
     ]
     told = {
         "uuid": _uuid(report, "rule", rule.id),
