@@ -295,6 +295,7 @@
     const about = element("td", rule.id);
     if (found >= 0) about.append(element("br"), element("span", upper(rule.said("message", found)), "soft"));
     const name = element("td"), open = element("button", at(kind.name, place), "open");
+    if (!open.textContent.trim()) open.setAttribute("aria-label", "resource without a name");
     open.type = "button";
     open.addEventListener("click", () => {
       opener = rule.id + "|" + kind.idOf(place);
@@ -401,6 +402,9 @@
       table.tBodies[0].append(tr);
     });
     scroll.append(table);
+    scroll.tabIndex = 0;
+    scroll.setAttribute("role", "group");
+    scroll.setAttribute("aria-label", "Table of evidence");
     return scroll;
   }
 
