@@ -154,8 +154,10 @@ function sameDialog(one, found) {
   const about = `${one.rule} of ${one.name}: `;
   assert.ok(found.title.includes(one.name) && found.title.includes(one.outcome.replace("-", " ")), `${about}the title is ${found.title}`);
   assert.equal(found.id, one.id, `${about}id`);
-  for (const key of ["rule", "message", "source", "group", "subscription", "location"]) {
-    assert.ok(found.text.includes(one[key] ?? ""), `${about}${key} is missing: ${one[key]}`);
+  // A message is shown as a sentence: with a capital.
+  const sentence = (one.message ?? "").slice(0, 1).toUpperCase() + (one.message ?? "").slice(1);
+  for (const part of [one.rule, sentence, one.source, one.group, one.subscription, one.location]) {
+    assert.ok(found.text.includes(part ?? ""), `${about}it does not say ${part}`);
   }
   assert.deepEqual(found.evidence, evidenceOf(one), `${about}evidence`);
   if (one.outcome === "fail" || one.outcome === "unknown") {

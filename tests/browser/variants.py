@@ -118,7 +118,7 @@ EXPLORE = (
     (
         "filters together",
         "that forgets one filter for another",
-        code("{...state, ...changes}", "{...changes}"),
+        code("{...state, q:", "{q:"),
         "example",
     ),
     ("sort", "sorted the other way", code("(down ? most", "(!down ? most"), "example"),
