@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from building import Json, estate, vm_id
 from forging import gated_reports
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from test_command import EXAMPLE, REPOSITORY, run
@@ -235,18 +235,32 @@ def test_any_report_is_found_again_in_its_results_and_inert(mixed: Report, data:
     assert invocation["exitCode"] == report.summary.gate.exit_code
 
 
+def test_a_name_that_looks_like_a_link_is_none(mixed: Report) -> None:
+    finding = msgspec.structs.replace(mixed.findings[0], message="[click](https://evil.example)")
+    (result,) = run_of(msgspec.structs.replace(mixed, findings=[finding]))["results"]
+    assert result["message"]["text"].endswith("[click]\\u{0028}https://evil.example)")
+
+
 def _resource(result: Json) -> str:
     found: str = result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]
     return found
 
 
 @given(text=st.text(alphabet=st.one_of(st.characters(), st.sampled_from("[](){}<>\\`*_#&!|~@\n-+:")), max_size=30))
+@example(text="**b** _e_")
+@example(text="<img src=x> <script>")
+@example(text="[a](https://evil.example) ![i](x)")
+@example(text="\n# h\n> q\n```\n~~~")
+@example(text="`c` <https://evil.example>")
 def test_a_rules_text_is_nothing_but_text_in_its_help(mixed: Report, text: str) -> None:
     rule = msgspec.structs.replace(mixed.rules[0], rationale=f"x {text}", references=[text], file=text or "f")
     shown = run_of(msgspec.structs.replace(mixed, rules=[rule], findings=[]))["tool"]["driver"]["rules"][0]
     html = MarkdownIt("commonmark").render(shown["help"]["markdown"])
-    assert not any(f"<{tag}" in html for tag in ("img", "script", "h1", "h2", "code", "em", "table", "blockquote"))
+    assert not any(
+        f"<{tag}" in html for tag in ("img", "script", "h1", "h2", "code", "pre", "em", "table", "blockquote")
+    )
     assert "<a " not in html
+    assert html.count("<strong>") == 3
     assert unquote(as_sarif.rule_uri(rule)) == f"rules/{visible(rule.file)}"
     assert set(as_sarif.rule_uri(rule)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/%-._~")
 
