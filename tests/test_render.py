@@ -14,7 +14,7 @@ from auditor.assessment.assess import sign
 from auditor.errors import UsageError
 from auditor.formats.from_json import read_report
 
-FORMATS = ("json", "html", "csv", "junit.xml", "md", "ocsf.ndjson", "sarif")
+FORMATS = ("json", "html", "csv", "junit.xml", "md", "ocsf.ndjson", "oscal.json", "sarif", "xlsx")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from forging import reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.utils import get_column_letter
-from test_command import EXAMPLE, REPOSITORY, assert_one_error, run
+from test_command import EXAMPLE, assert_one_error, run
 from test_hostile_text import FORBIDDEN, HOSTILE, forged
 
 from auditor.assessment.evidence import show
@@ -357,13 +357,3 @@ def test_without_the_extra_it_is_one_line_before_the_work(tmp_path: Path) -> Non
 def test_the_suffix_or_the_prefix_asks_for_it(name: str) -> None:
     writer, path = writer_for(name)
     assert (writer, path) == (importlib.import_module("auditor.formats.as_xlsx"), name.removeprefix("xlsx:"))
-
-
-def test_the_example_is_rendered_as_it_is_audited(tmp_path: Path) -> None:
-    exemptions = ["--exemptions", str(REPOSITORY / "examples" / "exemptions.yaml")]
-    outputs = ["-o", "a.xlsx", "-o", "a.oscal.json"]
-    run("audit", *EXAMPLE, *exemptions, "-o", "r.json", *outputs, folder=tmp_path)
-    result = run("render", "r.json", "-o", "xlsx:b", "-o", "oscal.json:c", folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    for audited, rendered in (("a.xlsx", "b"), ("a.oscal.json", "c")):
-        assert (tmp_path / audited).read_bytes() == (tmp_path / rendered).read_bytes()

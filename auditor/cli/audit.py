@@ -38,8 +38,8 @@ def audit(
         typer.Option(
             "-o",
             "--output",
-            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .parquet, .sarif); - is "
-            "JSON on stdout.",
+            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .oscal.json, .parquet, "
+            ".sarif, .xlsx); - is JSON on stdout.",
         ),
     ] = [],
     summary: Summary = None,

@@ -20,8 +20,8 @@ def render(
         typer.Option(
             "-o",
             "--output",
-            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .sarif); - is JSON on "
-            "stdout.",
+            help="[FORMAT:]FILE to write (.json, .csv, .html, .junit.xml, .md, .ocsf.ndjson, .oscal.json, .sarif, "
+            ".xlsx); - is JSON on stdout.",
         ),
     ] = [],
     summary: Summary = None,

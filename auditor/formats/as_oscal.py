@@ -28,6 +28,7 @@ from auditor.assessment.model import (
     Resource,
     RuleInfo,
 )
+from auditor.errors import UsageError
 from auditor.estate.fields import KIND_NAMES
 from auditor.gate import Counts
 from auditor.text import visible
@@ -35,10 +36,9 @@ from auditor.timestamps import parse_time, show_time
 
 OSCAL_VERSION = "1.2.1"
 MOST_OBSERVATIONS = 10_000
+MOST_EVIDENCE = 10_000  # findings
 MOST_RELATED = 500
 MOST_LINES = 200
-# OSCAL wants a time where the report knows none. This one cannot be taken for a real one, and the remarks say so.
-UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 NAMESPACE = UUID("6a5d3c0e-5d0b-5f7c-9a43-0b6f0d1f5a52")
 NS = f"urn:uuid:{NAMESPACE}"
 # OSCAL knows two states. What nobody could conclude or judge is not satisfied, for another reason than a failure.
@@ -64,19 +64,27 @@ class _Streamed(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """A resource that is told of: its verdicts by rule, and the findings among them."""
+    """A resource that is told of: its verdicts by rule, the findings among them, and those told with their evidence."""
 
     uuid: str
     subject: str
     resource: Resource
     letters: Mapping[str, str]
     findings: Sequence[Finding]
+    proved: Sequence[Finding]
 
 
 def write(report: Report, file: BinaryIO) -> None:
-    """Write the results; where the estate is large, the resources that are worst, and how many were left out."""
-    observed, left_out = _observed(report)
-    file.writelines(_pieces(_Streamed({"assessment-results": _results(report, observed, left_out)})))
+    """Write the results; where the estate is large, the resources that are worst, and how many were left out.
+
+    Raises:
+        UsageError: the report is of no known time, and results have to have one.
+    """
+    when = _time(report.as_of)
+    if when is None:
+        hint = "Say when it was exported: --as-of 2026-01-31T06:00:00Z"
+        raise UsageError("OSCAL results need a time, and that of the inventory is not known", hint)
+    file.writelines(_pieces(_Streamed({"assessment-results": _results(report, when)})))
     file.write(b"\n")
 
 
@@ -96,17 +104,20 @@ def token(text: str) -> str:
     return plain if re.match("[A-Za-z_]", plain) else f"_{plain}"
 
 
-def control_tokens(framework: FrameworkInfo) -> list[str]:
-    """Return the id of each control: that of NIST's own catalogue, else made of framework and control."""
-    found: dict[str, None] = {}
-    for control in framework.controls:
+def control_tokens(frameworks: Sequence[FrameworkInfo]) -> list[list[str]]:
+    """Return the id of each control of each framework: that of NIST's own catalogue, else made of both their names."""
+    taken: set[str] = set()
+
+    def unique(framework: FrameworkInfo, control: ControlInfo) -> str:
         # CP-9(1) is cp-9.1 there, as every enhancement.
         dotted = control.id.lower().replace("(", ".").replace(")", "")
         name = token(dotted if framework.id == "nist-800-53" else f"{framework.id}_{dotted}")
         numbered = (f"{name}_{number}" for number in count(2))
-        unique = next(one for one in chain([name], numbered) if one not in found)
-        found[unique] = None
-    return list(found)
+        found = next(one for one in chain([name], numbered) if one not in taken)
+        taken.add(found)
+        return found
+
+    return [[unique(framework, control) for control in framework.controls] for framework in frameworks]
 
 
 def _pieces(value: object) -> Iterator[bytes]:
@@ -156,8 +167,12 @@ def _observed(report: Report) -> tuple[list[_Observed], int]:
         if set(letters) - {"n"}:
             judged.append((resource, letters))
     findings: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for finding in report.findings:
-        findings[kinds[finding.rule], finding.resource].append(finding)
+    proved: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for number, finding in enumerate(report.findings):
+        key = (kinds[finding.rule], finding.resource)
+        findings[key].append(finding)
+        if number < MOST_EVIDENCE:
+            proved[key].append(finding)
     worst = set(islice(findings, MOST_OBSERVATIONS))
     room = MOST_OBSERVATIONS - len(worst)
     observed = []
@@ -174,13 +189,14 @@ def _observed(report: Report) -> tuple[list[_Observed], int]:
                 resource=resource,
                 letters=dict(zip(rules[resource.kind], letters, strict=True)),
                 findings=findings.get(key, ()),
+                proved=proved.get(key, ()),
             )
         )
     return observed, len(judged) - len(observed)
 
 
-def _results(report: Report, observed: Sequence[_Observed], left_out: int) -> _Streamed:
-    when = _time(report.as_of) or UNKNOWN_TIME
+def _results(report: Report, when: str) -> _Streamed:
+    observed, left_out = _observed(report)
     tool = {"actors": [{"type": "tool", "actor-uuid": _uuid(report, "tool")}]}
     exempt = _exempt(report)
     result = _Streamed(
@@ -195,7 +211,6 @@ def _results(report: Report, observed: Sequence[_Observed], left_out: int) -> _S
                 *_counts(report.summary.counts),
                 ("gaps", str(len(report.gaps))),
                 ("observations-left-out", str(left_out)),
-                ("time", "" if _time(report.as_of) else "not-known"),
             ),
             "links": [_link(report, "report"), _link(report, "inventory")],
             "local-definitions": _Streamed(
@@ -297,10 +312,10 @@ def _reviewed(report: Report) -> Json:
                 ("reference", framework.reference),
                 ("controls", str(len(framework.controls))),
             ),
-            "include-controls": [{"control-id": name} for name in control_tokens(framework)],
+            "include-controls": [{"control-id": name} for name in names],
         }
-        for framework in report.frameworks
-        if framework.controls
+        for framework, names in zip(report.frameworks, control_tokens(report.frameworks), strict=True)
+        if names
     ]
     # OSCAL wants one control at least, or all.
     nothing = {"description": "The report names no control.", "include-controls": [{"control-id": "none"}]}
@@ -349,8 +364,8 @@ def _observations(report: Report, observed: Iterable[_Observed]) -> Iterator[Jso
             "types": ["control-objective"],
             "subjects": [{"subject-uuid": entry.subject, "type": "inventory-item", "title": called}],
         }
-        if entry.findings:
-            told["relevant-evidence"] = [_evidence(report, finding) for finding in entry.findings]
+        if entry.proved:
+            told["relevant-evidence"] = [_evidence(report, finding) for finding in entry.proved]
         yield told
 
 
@@ -466,8 +481,8 @@ def _findings(report: Report, observed: Sequence[_Observed], exempt: _Exempt) ->
         for rule, letter in entry.letters.items():
             by_verdict[rule, letter].append(entry.uuid)
     run = {rule.id for rule in report.rules}
-    for framework in report.frameworks:
-        for control, name in zip(framework.controls, control_tokens(framework), strict=True):
+    for framework, names in zip(report.frameworks, control_tokens(report.frameworks), strict=True):
+        for control, name in zip(framework.controls, names, strict=True):
             rules = [rule for rule in control.rules if rule in run]
             worst_first = (uuid for letter in "fup" for rule in rules for uuid in by_verdict.get((rule, letter), ()))
             risks = [{"risk-uuid": _risk_uuid(report, rule, exemption)} for rule, exemption in exempt if rule in rules]
@@ -506,12 +521,16 @@ def _finding(report: Report, framework: FrameworkInfo, control: ControlInfo, nam
 
 
 def _remarks(report: Report, observed: int, left_out: int) -> Iterator[str]:
-    if _time(report.as_of) is None:
-        yield f"Nobody knows when the estate was read: {UNKNOWN_TIME} stands for that."
     if left_out:
         yield (
             f"Left out: {left_out:,} of the {left_out + observed:,} resources that were judged have no observation "
             "here, those with the worst findings have one first; report.json has the verdicts of all."
+        )
+    without = len(report.findings) - MOST_EVIDENCE
+    if without > 0:
+        yield (
+            f"Left out: the evidence of {without:,} of the {len(report.findings):,} findings, all but the worst; "
+            "report.json has it."
         )
     if len(report.gaps) > MOST_LINES:
         left = len(report.gaps) - MOST_LINES
