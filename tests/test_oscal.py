@@ -208,6 +208,44 @@ def test_what_is_exempt_is_a_deviation_and_fails_all_the_same(mixed: Report) -> 
     ]
 
 
+def test_two_kinds_of_resource_with_one_id_are_two_things(mixed: Report) -> None:
+    same = [msgspec.structs.replace(resource, id="/x") for resource in mixed.resources[:1]]
+    same.append(msgspec.structs.replace(same[0], kind="vault"))
+    rules = [next(rule for rule in mixed.rules if rule.resource == kind) for kind in ("vm", "vault")]
+    outcomes = {rule.id: "p" for rule in rules}
+    report = msgspec.structs.replace(mixed, resources=same, rules=rules, outcomes=outcomes, findings=[])
+    document = document_of(report)
+    assert faults(document) == []
+    assert len(document["results"][0]["local-definitions"]["inventory-items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "href"),
+    [
+        ("estate/vms.json", "estate/vms.json"),
+        ("//evil.example/x", "evil.example/x"),
+        ("javascript:alert(1)", "javascript%3Aalert%281%29"),
+        ("a b?#.json", "a%20b%3F%23.json"),
+        ("\u202e\ud800", "%5Cu%7B202E%7D%5Cu%7BD800%7D"),
+        ("/", "."),
+        ("", "."),
+    ],
+)
+def test_a_file_is_no_link_to_elsewhere(mixed: Report, name: str, href: str) -> None:
+    source = msgspec.structs.replace(mixed.inventory.sources[0], name=name)
+    report = msgspec.structs.replace(mixed, inventory=msgspec.structs.replace(mixed.inventory, sources=[source]))
+    document = document_of(report)
+    assert faults(document) == []
+    assert [entry["href"] for entry in document["back-matter"]["resources"][-1]["rlinks"]] == [href]
+
+
+def test_only_links_of_the_web_are_links(mixed: Report) -> None:
+    links = ["https://learn.microsoft.com/a?b=c#d", "javascript:alert(1)", "https://a\n", "//x", "https://x/<b>", ""]
+    rule = msgspec.structs.replace(mixed.rules[0], references=links)
+    document = document_of(msgspec.structs.replace(mixed, rules=[rule, *mixed.rules[1:]]))
+    assert [entry["href"] for entry in document["back-matter"]["resources"][1]["rlinks"]] == links[:1]
+
+
 def test_gaps_are_observed(mixed: Report) -> None:
     (result,) = document_of(mixed)["results"]
     gaps = [entry for entry in result["observations"] if entry["methods"] == ["EXAMINE"]]
@@ -333,6 +371,8 @@ def test_any_report_is_a_sound_document_that_says_what_it_says(mixed: Report, da
     document = json.loads(file.getvalue())["assessment-results"]
     assert [fault for fault in faults(document) if "token" not in fault or "control-id" not in fault] == []
     (result,) = document["results"]
+    exempt = {(finding.rule, finding.exemption) for finding in report.findings if finding.exempt and finding.exemption}
+    assert len(result.get("risks", [])) == len(exempt)
     items = {entry["uuid"]: entry for entry in result["local-definitions"].get("inventory-items", [])}
     verdicts, said = {}, {}
     for entry in observations(result):
