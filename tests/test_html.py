@@ -10,6 +10,7 @@ import runpy
 import zlib
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -278,6 +279,19 @@ def test_beyond_the_limit_passes_are_counted_only_and_the_page_says_so(
     assert verdicts(data_of(page)) == [verdict for verdict in whole if verdict["id"] in uneasy]
     assert "The verdicts of every resource that has a finding; the others are in report.json" in page
     assert "with the evidence of the worst 2 findings" in page
+
+
+@settings(max_examples=60)
+@given(data=st.data(), most=st.integers(0, 3))
+def test_whichever_findings_have_their_evidence_it_is_their_own(mixed: Report, data: st.DataObject, most: int) -> None:
+    report = data.draw(reports(mixed))
+    worst = {(finding.rule, visible(finding.resource)) for finding in report.findings[:most]}
+    wanted = expected_verdicts(report)
+    for verdict in wanted:
+        if (verdict["rule"], verdict["id"]) not in worst:
+            verdict.pop("finding", None)
+    with mock.patch.object(explore_data, "MOST_EVIDENCE", most):
+        assert verdicts(data_of(page_of(report))) == wanted
 
 
 def test_findings_are_capped_and_the_page_says_so(mixed: Report, monkeypatch: pytest.MonkeyPatch) -> None:
