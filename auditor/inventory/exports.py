@@ -5,21 +5,22 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
-
-import msgspec
+from typing import BinaryIO, NamedTuple, Self
 
 from auditor.arm_id import is_subscription_id, parse_arm_id, subscription_in_url
 from auditor.errors import UsageError
-from auditor.inventory.decode import Json, JsonError, decode_row, make_row, parse_json
-from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Source
+from auditor.inventory.decode import Json, JsonError, Row, decode_row, make_row, parse_json
+from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Source
+from auditor.inventory.projection import MARK, projection_of
 from auditor.inventory.quick import quick_answer
 from auditor.inventory.shapes import shape_of
+from auditor.inventory.spool import Spool
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLE_OF_TYPE, TABLES, Table
 from auditor.text import fold, visible, without_surrogates
 
 LARGEST_ARRAY = 1_000_000_000
 _LINES = (".ndjson", ".jsonl")
+_PRINT = "Print the queries again (auditor collect --print-queries), run them and export their answers."
 _SUFFIXES = (".json", *_LINES)
 
 
@@ -121,25 +122,18 @@ class _Reader:
     """Gathers rows, gaps and problems over all files, and writes rows to disk as they come."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.spools: dict[str, BinaryIO] = {}
-        self.encoder = msgspec.json.Encoder()
-        self.rows: Counter[str] = Counter()
+        self.spool = Spool(folder)
         self.ignored: Counter[str] = Counter()
         self.gaps: set[Gap] = set()
-        self.problems: list[Problem] = []
         self.sources: list[Source] = []
         self.passed_over: list[str] = []
         self.others = 0
-        self.longest = 0
-        self.ascii = True
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in self.spools.values():
-            file.close()
+        self.spool.close()
 
     def leave(self, entry: _Left) -> None:
         """Note what a folder holds and was not read."""
@@ -150,14 +144,14 @@ class _Reader:
             self.others += 1
 
     def read(self, file: _File) -> None:
-        before = self.rows.total() + self.ignored.total()
+        before = self._taken()
         try:
             digest, recognised = self._pages(file)
         except _Damaged as error:
             if file.named:
                 raise UsageError(error.said_of(file.name), error.hint) from error
             self._gap(EVERY_TABLE, "", "unreadable", error.said_of(file.name), error.hint)
-            taken = self.rows.total() + self.ignored.total() - before
+            taken = self._taken() - before
             if taken:  # the lines before the damage count
                 with file.path.open("rb") as handle:
                     self.sources.append(Source(file.name, hashlib.file_digest(handle, "sha256").hexdigest(), taken))
@@ -170,7 +164,10 @@ class _Reader:
                 )
             self.passed_over.append(file.name)
             return
-        self.sources.append(Source(file.name, digest, self.rows.total() + self.ignored.total() - before))
+        self.sources.append(Source(file.name, digest, self._taken() - before))
+
+    def _taken(self) -> int:
+        return self.spool.rows.total() + self.ignored.total()
 
     def _pages(self, file: _File) -> tuple[str, bool]:
         """Read every value of a file; tell its digest and whether any was an answer of Azure's."""
@@ -243,17 +240,15 @@ class _Reader:
             if page is None:
                 return False
             self._check_whole(page, {table.name for table, _, _ in answer.resources if table is not None}, name)
-        lines: dict[str, list[dict[str, Any]]] = {}
+        rows: dict[str, list[Row]] = {}
         for table, resource, arm_id in answer.resources:
             if table is None:
                 self.ignored[fold(resource.type)] += 1
                 continue
             row = make_row(arm_id, resource.name, resource.tags, shape_of(table).values(resource), table, name)
-            lines.setdefault(table.name, []).append(row.cells)
-            self.problems += row.problems
-        for spool, cells in lines.items():
-            self.rows[spool] += len(cells)
-            self._write(spool, self.encoder.encode_lines(cells))
+            rows.setdefault(table.name, []).append(row)
+        for spool, taken in rows.items():
+            self.spool.add(spool, taken)
         return True
 
     def _answer(self, value: Json, name: str) -> bool:
@@ -306,10 +301,18 @@ class _Reader:
         if parsed is None:
             self._unreadable(table.name, name, f"of type {visible(arm_type)} has no usable id")
             return table
-        row = decode_row(resource, parsed, table, name)
-        self._write(table.name, self.encoder.encode(row.cells) + b"\n")
-        self.rows[table.name] += 1
-        self.problems.extend(row.problems)
+        if MARK in resource:
+            projection = projection_of(table)
+            why = projection.fault_of(resource)
+            if why:
+                cause = f"{visible(name)}: a row of type {visible(arm_type)} {why}"
+                self._gap(table.name, "", "unreadable", cause, _PRINT)
+                return table
+            values = projection.values_of(resource)
+            row = make_row(parsed, resource.get("name"), resource.get("tags"), values, table, name)
+        else:
+            row = decode_row(resource, parsed, table, name)
+        self.spool.add(table.name, [row])
         return table
 
     def _check_whole(self, page: "_Page", seen: set[str], name: str) -> None:
@@ -331,34 +334,26 @@ class _Reader:
     def _gap(self, table: str, scope: str, kind: GapKind, cause: str, hint: str) -> None:
         self.gaps.add(Gap(table, scope, kind, cause, hint))
 
-    def _write(self, table: str, lines: bytes) -> None:
-        file = self.spools.get(table)
-        if file is None:
-            file = self.spools[table] = (self.folder / f"{table}.ndjson").open("wb")
-        file.write(lines)
-        self.ascii = self.ascii and lines.isascii()
-        self.longest = max(self.longest, len(lines))
-
     def inventory(self, complete: frozenset[str]) -> Inventory:
         for table in TABLES:
-            if not self.rows[table.name] and table.name not in OPTIONAL_TABLES:
+            if not self.spool.rows[table.name] and table.name not in OPTIONAL_TABLES:
                 words = table.name.replace("_", " ")
                 cause = f"no {words} in the export: were they exported?"
                 hint = f"Export them ({table.exported_by}), or say that there are none: --complete {table.name}"
                 self._gap(table.name, "", "not-exported", cause, hint)
         gaps = [gap for gap in self.gaps if gap.kind != "not-exported" or gap.table not in complete]
         return Inventory(
-            spool={name: self.folder / f"{name}.ndjson" for name in self.spools},
-            longest=self.longest,
-            rows=dict(self.rows),
+            spool=self.spool.paths,
+            longest=self.spool.longest,
+            rows=dict(self.spool.rows),
             gaps=tuple(sorted(gaps)),
-            problems=tuple(sorted(set(self.problems))),
+            problems=tuple(sorted(set(self.spool.problems))),
             sources=tuple(sorted(self.sources)),
             ignored=dict(sorted(self.ignored.items())),
             passed_over=tuple(sorted(self.passed_over)),
             other_files=self.others,
             assumed=complete,
-            ascii=self.ascii,
+            ascii=self.spool.ascii,
         )
 
 

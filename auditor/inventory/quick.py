@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from auditor.arm_id import ArmId, is_subscription_id, parse_arm_id
+from auditor.inventory.projection import MARK
 from auditor.inventory.shapes import Envelope, shape_of
 from auditor.inventory.tables import TABLE_OF_TYPE, Table
 from auditor.text import fold
@@ -35,6 +36,7 @@ class Answer(NamedTuple):
     about: dict[str, Any] = {}  # noqa: RUF012 -- never written to
 
 
+_MARK = f'"{MARK}"'.encode()
 _PEEK = 65_536  # bytes: several resources
 _NO_ID = ArmId("", None, None, None, "")
 _TYPE = re.compile(rb'"type"\s*:\s*"(microsoft\.[^"]+)"', re.IGNORECASE)
@@ -46,6 +48,8 @@ _plain = msgspec.json.Decoder().decode
 
 def quick_answer(text: bytes) -> Answer | None:
     """Decode a resource, an array of resources or a page of them; ``None`` for whatever is not clearly one of these."""
+    if _MARK in text:
+        return None  # rows of a query, not resources
     try:
         if text.lstrip()[:1] == b"[":
             found = _resources(text)
