@@ -13,7 +13,7 @@ from auditor.declared.intents import IntentMap
 from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, FROM, SEES, SUBJECTS, TABLE_OF, Field, Subject, TagName
 from auditor.inventory.model import Inventory
-from auditor.inventory.tables import TABLES
+from auditor.inventory.tables import DETAILS, TABLES
 from auditor.reference import SCHEMAS, pages
 from auditor.reference.__main__ import main
 from auditor.ruleset.load import bundled_files, load_rules
@@ -169,7 +169,7 @@ def comparisons_with(entry: Field) -> list[Compare]:
 def test_fields_rest_on_facts_and_tables_that_there_are() -> None:
     columns = {table.name: {column.name for column in table.columns} for table in TABLES}
     for entry in FIELDS.values():
-        assert set(entry.tables) <= set(columns), entry.name
+        assert set(entry.tables) <= {*columns, *DETAILS}, entry.name
         if entry.type != "relation":
             assert set(entry.facts) <= columns[TABLE_OF[entry.relation]], entry.name
         assert not (entry.words and entry.type != "text"), entry.name

@@ -87,8 +87,10 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         complete=question.complete,
         exemptions=question.exemptions,
         exempt_from=[rule_id for condition in conditions for rule_id in exemptions_asked_for(condition)],
+        subscriptions=question.subscriptions,
     )
-    matrices = judge(estate.connection, question.rules, question.exclusions, estate.now, whole_tables(estate))
+    asked = asked_about(inventory, question)
+    matrices = judge(estate.connection, question.rules, question.exclusions, estate.now, whole_tables(estate), asked)
     exemptions = exempt_verdicts(estate, matrices, question.exemptions)
     entries = question.exemptions.entries
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
@@ -98,9 +100,9 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
     findings.sort(key=lambda found: (found.exempt, rank[found.severity], _WORST_FIRST[found.outcome], found.rule))
     counts = {rule_id: counted for matrix in matrices for rule_id, counted in _counts(estate, matrix).items()}
     judged = sorted(((rule, counts[rule.id]) for rule in question.rules), key=lambda pair: rank[pair[0].severity])
-    missing = causes_that_matter(estate, judged)
+    missing = causes_that_matter(estate, judged, asked)
     gate = decide(judged, missing, config.fail_on, strict=config.strict)
-    coverage = coverage_of(inventory, estate, matrices, question, exemption_notices(exemptions, matrices))
+    coverage = coverage_of(inventory, estate, matrices, question, exemption_notices(exemptions, matrices), asked)
     options = _options(question)
     report = Report(
         schema_version=SCHEMA_VERSION,
@@ -118,7 +120,7 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         outcomes=dict(sorted(pair for matrix in shown for pair in _outcomes(estate, matrix))),
         findings=findings,
         frameworks=frameworks(
-            load_frameworks(), judged, question.known, config.profile, rules_with_gaps(estate, judged)
+            load_frameworks(), judged, question.known, config.profile, rules_with_gaps(estate, judged, asked)
         ),
         run_id=run_id(inventory, question, options, estate.now),
     )
@@ -129,6 +131,13 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         gate = decide(judged, missing, config.fail_on, strict=config.strict, new=new_violations(report))
         report = msgspec.structs.replace(report, summary=msgspec.structs.replace(report.summary, gate=gate))
     return Assessment(sign(report), estate, folder, matrices, entries)
+
+
+def asked_about(inventory: Inventory, question: Question) -> frozenset[str] | None:
+    """Return the folded ids of the subscriptions that are judged; ``None`` for all."""
+    if question.subscriptions:
+        return frozenset(question.subscriptions)
+    return inventory.origin.judged if inventory.origin is not None else None
 
 
 def sign(report: Report) -> Report:
@@ -176,7 +185,8 @@ def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
     subject = matrix.subject
     location = "location" if f"{subject}.location" in FIELDS else "CAST(NULL AS VARCHAR)"
     rows = estate.stream(
-        f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject} ORDER BY n",
+        f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject}"
+        f"{f' WHERE n IN (SELECT n FROM {matrix.table})' if matrix.narrowed else ''} ORDER BY n",
     )
     return [
         Resource(
@@ -193,11 +203,17 @@ def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
 
 
 def _inventory_info(inventory: Inventory) -> InventoryInfo:
+    origin, until = inventory.origin, inventory.collected_until
     digest = hashlib.sha256("\n".join(sorted(source.sha256 for source in inventory.sources)).encode())
     return InventoryInfo(
         sha256=digest.hexdigest(),
         collected_at=show_time(inventory.collected_at) if inventory.collected_at is not None else None,
         sources=[SourceFile(name=source.name, sha256=source.sha256, rows=source.rows) for source in inventory.sources],
+        collected_until=show_time(until) if until is not None else None,
+        tenant=origin.tenant if origin is not None else "",
+        cloud=origin.cloud if origin is not None else "",
+        principal=origin.principal if origin is not None else "",
+        scope=list(origin.scope) if origin is not None else [],
     )
 
 
@@ -215,6 +231,7 @@ def _options(question: Question) -> Options:
         config_sha256=question.config_sha256,
         exemptions_sha256=question.exemptions.sha256,
         organisation=config.organisation or "",
+        subscriptions=sorted(question.subscriptions),
     )
 
 

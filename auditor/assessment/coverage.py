@@ -27,6 +27,7 @@ def coverage_of(
     matrices: Sequence[Matrix],
     question: Question,
     notices: Sequence[str],
+    asked: frozenset[str] | None = None,
 ) -> Coverage:
     """Say how much was read, judged and left out, and what is worth knowing about it beside the given notices."""
     tables = []
@@ -50,11 +51,11 @@ def coverage_of(
         assumptions=_assumptions(inventory, estate),
         notices=[*notices, *_notices(inventory, estate, question)],
         ignored_types=dict(inventory.ignored),
-        subscriptions=_subscriptions(estate),
+        subscriptions=_subscriptions(estate, asked),
     )
 
 
-def _subscriptions(estate: Estate) -> list[SubscriptionCoverage]:
+def _subscriptions(estate: Estate, asked: frozenset[str] | None) -> list[SubscriptionCoverage]:
     """Tell for each subscription how far it was read: those that are listed, that hold something, that lack something.
 
     A gap of no certain subscription changes none of them: the gap itself says that it could reach all.
@@ -84,6 +85,7 @@ def _subscriptions(estate: Estate) -> list[SubscriptionCoverage]:
             vms=rows.get((key, TABLE_OF["vm"]), 0),
         )
         for key in sorted(spelled.keys() | lacking.keys())
+        if asked is None or key in asked or (EVERY_TABLE in lacking.get(key, ()) and key not in spelled)
     ]
 
 
@@ -228,26 +230,40 @@ def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def causes_that_matter(estate: Estate, judged: Sequence[tuple[BoundRule, Counts]]) -> list[str]:
-    """Return the causes of the gaps that keep these rules from being answered.
+def causes_that_matter(
+    estate: Estate, judged: Sequence[tuple[BoundRule, Counts]], asked: frozenset[str] | None = None
+) -> list[str]:
+    """Return the causes of the gaps that keep these rules from being answered, for the subscriptions asked about.
 
     A gap counts when it is in what the rules judge, or when something was damaged or refused. That a kind of facts was
     not exported at all counts only where a verdict is unknown for want of it.
     """
     tables = _looked_at(judged)
-    return [gap.cause for gap in estate.gaps if _matters(gap, *tables)]
+    return [gap.cause for gap in _within_reach(estate, asked) if _matters(gap, *tables)]
 
 
-def rules_with_gaps(estate: Estate, judged: Sequence[tuple[BoundRule, Counts]]) -> frozenset[str]:
+def rules_with_gaps(
+    estate: Estate, judged: Sequence[tuple[BoundRule, Counts]], asked: frozenset[str] | None = None
+) -> frozenset[str]:
     """Return the ids of the rules that a gap keeps from being answered; see ``causes_that_matter``."""
     # One gap of a kind will do: there may be one for each subscription, and thousands of rules.
-    gaps = {(gap.table, gap.kind): gap for gap in estate.gaps}.values()
+    gaps = {(gap.table, gap.kind): gap for gap in _within_reach(estate, asked)}.values()
     found = set()
     for rule, counts in judged if gaps else ():
         tables = _looked_at([(rule, counts)])
         if any(_matters(gap, *tables) for gap in gaps):
             found.add(rule.id)
     return frozenset(found)
+
+
+def _within_reach(estate: Estate, asked: frozenset[str] | None) -> list[Gap]:
+    """Return the gaps that reach what was asked about: items in another subscription may belong to its VMs."""
+    items = ("protected_items", EVERY_TABLE)
+    return [
+        gap
+        for gap in estate.gaps
+        if asked is None or not gap.scope or gap.scope in asked or (estate.reach_all and gap.table in items)
+    ]
 
 
 def _looked_at(judged: Sequence[tuple[BoundRule, Counts]]) -> tuple[set[str], set[str], set[str]]:

@@ -24,13 +24,15 @@ class Matrix:
     """The verdicts of one kind of subject: a DuckDB table ``verdicts_KIND``.
 
     Columns: ``n``, ``excluded`` (the number of the exclusion that keeps the resource out, or null), and a letter for
-    each rule (see ``column``). Rows are in the order of ``n``, which is that of the folded ids.
+    each rule (see ``column``). Rows are in the order of ``n``, which is that of the folded ids. ``narrowed`` tells that
+    some resources have no row: they lie in subscriptions that nobody asked about.
     """
 
     subject: Subject
     rules: tuple[BoundRule, ...]
     exclusions: tuple[Exclusion, ...]
     rows: int
+    narrowed: bool = False
 
     @property
     def table(self) -> str:
@@ -44,35 +46,50 @@ def judge(
     exclusions: Sequence[Exclusion],
     now: int | None,
     whole: frozenset[str],
+    subscriptions: frozenset[str] | None = None,
 ) -> list[Matrix]:
     """Evaluate all rules, each kind of subject in one pass.
+
+    Args:
+        connection: holds the subjects.
+        rules: what is asked.
+        exclusions: what is out of scope.
+        now: microseconds since 1970 UTC, or ``None``.
+        whole: tables of which nothing is known to be missing.
+        subscriptions: folded ids; resources elsewhere are looked at and not judged. All are judged when ``None``.
 
     Raises:
         AuditorError: a join multiplied or lost subjects, which would make verdicts wrong.
     """
     matrices = []
+    if subscriptions is not None:
+        ids = "SELECT unnest(CAST(? AS VARCHAR[])) AS id"
+        connection.execute(f"CREATE OR REPLACE TABLE asked_about AS {ids}", [sorted(subscriptions)])
     for subject in SUBJECTS:
         of_subject = tuple(rule for rule in rules if rule.subject == subject)
         if not of_subject:
             continue
         context = Context(subject, now, whole)
         out = tuple(exclusion for exclusion in exclusions if exclusion.subject == subject)
-        sql = matrix_sql(of_subject, out, context)
+        asked = f"{subject}.subscription_id IN (SELECT id FROM asked_about)" if subscriptions is not None else "TRUE"
+        sql = matrix_sql(of_subject, out, context, asked)
         connection.execute(f"CREATE OR REPLACE TABLE verdicts_{subject} AS {sql.text}", sql.values)
         # As many rows as resources, and the same: sums tell without sorting a million numbers.
         judged, wanted = (
             connection.execute(f"SELECT count(*), sum(n), sum(CAST(n AS HUGEINT) * n) FROM {table}").fetchone() or (0,)
-            for table in (f"verdicts_{subject}", subject)
+            for table in (f"verdicts_{subject}", f"{subject} WHERE {asked}")
         )
         if judged != wanted:
             message = f"joining multiplied or lost {subject} rows: {judged[0]} of {wanted[0]}"
             raise AuditorError(message, "Please report this as a bug.")
-        matrices.append(Matrix(subject, of_subject, out, judged[0]))
+        matrices.append(Matrix(subject, of_subject, out, judged[0], narrowed=subscriptions is not None))
     return matrices
 
 
-def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], context: Context) -> Sql:
-    """Return the query that gives a row for each subject and a letter for each rule.
+def matrix_sql(
+    rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], context: Context, asked: str = "TRUE"
+) -> Sql:
+    """Return the query that gives a row for each subject that meets ``asked``, and a letter for each rule.
 
     Each condition stands once, inside; outside there are only truth tests, in which NULL is neither.
     """
@@ -90,7 +107,8 @@ def matrix_sql(rules: Sequence[BoundRule], exclusions: Sequence[Exclusion], cont
         values += [*applies.values, *require.values]
         outer.append(outcome_sql(f"a{number}", f"r{number}") + f" AS {column(rule.id)}")
     wanted = ", ".join(inner)
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {wanted} FROM {from_sql(context.subject, wanted)}) ORDER BY n"
+    subjects = f"{from_sql(context.subject, wanted)} WHERE {asked}"
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {wanted} FROM {subjects}) ORDER BY n"
     return Sql(text, tuple(values))
 
 

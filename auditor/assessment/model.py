@@ -60,8 +60,16 @@ class InventoryInfo(_Part, frozen=True):
     """What was judged."""
 
     sha256: Sha256
-    collected_at: str | None
+    collected_at: Annotated[str | None, msgspec.Meta(description="when reading it from Azure began")]
     sources: list[SourceFile]
+    collected_until: Annotated[str | None, msgspec.Meta(description="when reading it from Azure ended")] = None
+    tenant: Annotated[str, msgspec.Meta(description="id of the tenant; empty for exports")] = ""
+    cloud: Annotated[str, msgspec.Meta(description="public, us-government or china; empty for exports")] = ""
+    principal: Annotated[str, msgspec.Meta(description="who read it; empty for exports")] = ""
+    scope: Annotated[
+        list[str],
+        msgspec.Meta(description="ids of what was asked for; empty for all that could be read, and for exports"),
+    ] = []
 
 
 class Options(_Part, frozen=True):
@@ -78,6 +86,10 @@ class Options(_Part, frozen=True):
     config_sha256: Sha256 | None
     exemptions_sha256: Sha256 | None
     organisation: str = ""
+    subscriptions: Annotated[
+        list[str],
+        msgspec.Meta(description="ids of the subscriptions that were judged; empty for all of the inventory"),
+    ] = []
 
 
 class Summary(_Part, frozen=True):

@@ -25,6 +25,7 @@ class Question:
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
         baseline: an earlier report to compare findings with.
+        subscriptions: folded ids of those that are judged; empty for all that the inventory is about.
         known: all rules that there are, to tell which of them would have borne on a control.
     """
 
@@ -39,3 +40,4 @@ class Question:
     exemptions: Exemptions = NO_EXEMPTIONS
     baseline: Report | None = None
     known: Sequence[Rule] = ()
+    subscriptions: frozenset[str] = frozenset()

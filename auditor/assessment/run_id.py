@@ -75,4 +75,6 @@ def _read(inventory: Inventory) -> dict[str, Any]:
         "other_files": inventory.other_files,
         "assumed": sorted(inventory.assumed),
         "collected_at": inventory.collected_at,
+        "collected_until": inventory.collected_until,
+        "judged": sorted(inventory.origin.judged) if inventory.origin is not None else None,
     }

@@ -84,6 +84,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     complete: frozenset[str] = frozenset(),
     exemptions: Exemptions = NO_EXEMPTIONS,
     exempt_from: Sequence[str] = (),
+    subscriptions: frozenset[str] = frozenset(),
 ) -> Estate:
     """Load an inventory, merge what was read twice, and make the subjects.
 
@@ -98,8 +99,11 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         complete: tables that the caller declared to be whole.
         exemptions: what was exempted.
         exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
+        subscriptions: folded ids of those that somebody asked about; one that nothing is in is a gap.
     """
     now = as_of if as_of is not None else inventory.collected_at
+    # What happened while the inventory was read may be in it: it is no later than now.
+    until = now if as_of is not None else inventory.collected_until or now
     connection = connect(folder)
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory)]
@@ -113,10 +117,11 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     loader.objectives(rpo)
     load_exemptions(connection, exemptions, now, exempt_from)
     connection.execute(f"CREATE MACRO now_us() AS CAST({'NULL' if now is None else now} AS BIGINT)")
+    connection.execute(f"CREATE MACRO until_us() AS CAST({'NULL' if until is None else until} AS BIGINT)")
     connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
     folder_of_sql = Path(__file__).parent
     connection.execute((folder_of_sql / "items.sql").read_text(encoding="utf-8"))
-    gaps = sorted({*inventory.gaps, *_unattributed(connection)})
+    gaps = sorted({*inventory.gaps, *_unattributed(connection), *_unheld(connection, inventory.gaps, subscriptions)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
     loader.rows("unread_rows", types, _unread(gaps, reach_all=reach_all))
@@ -347,6 +352,24 @@ def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
             "Export the items with their properties.sourceResourceId.",
         )
         for subscription, count, example in rows
+    ]
+
+
+def _unheld(connection: duckdb.DuckDBPyConnection, gaps: Sequence[Gap], asked: frozenset[str]) -> list[Gap]:
+    """Subscriptions that were asked about, and of which the inventory holds nothing and says nothing."""
+    held = {gap.scope for gap in gaps if gap.table == EVERY_TABLE}
+    for table in TABLES if asked else ():
+        found = connection.execute(f"SELECT DISTINCT subscription_id FROM {table.name}").fetchall()
+        held |= {subscription for (subscription,) in found}
+    return [
+        Gap(
+            EVERY_TABLE,
+            subscription,
+            "unreadable",
+            f"subscription {subscription} was asked for, and nothing of it is in the inventory",
+            "Check its id, and read or export it too.",
+        )
+        for subscription in sorted(asked - held)
     ]
 
 

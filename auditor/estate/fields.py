@@ -185,6 +185,7 @@ _DERIVED = (
             "power_state",
             "instance_view_read",
         ),
+        tables=("instance_views",),
     ),
     _note("vm.agent_note", "The agent's state in words"),
     Field(
@@ -291,6 +292,7 @@ _DERIVED = (
         "A disk of the VM is left out of the backup",
         reason="disks_reason",
         facts=("disk_exclusion", "extended_read"),
+        tables=("vault_items",),
     ),
     _note("item.disks_note", "The LUNs of the disks that are left out"),
     Field(
@@ -355,7 +357,7 @@ _DERIVED = (
         reason="redundancy_reason",
         source="redundancy_source",
         facts=("declared_redundancy",),
-        tables=("vaults",),
+        tables=("vaults", "storage_configs"),
     ),
     _note("vault.redundancy_note", "How the redundancy differs from what was declared"),
     Field(
@@ -395,7 +397,7 @@ _DERIVED = (
         reason="soft_delete_reason",
         source="soft_delete_source",
         facts=("declared_soft_delete",),
-        tables=("vaults",),
+        tables=("vaults", "vault_configs"),
     ),
     Field(
         "vault.soft_delete_days",
@@ -404,7 +406,7 @@ _DERIVED = (
         reason="soft_delete_days_reason",
         source="soft_delete_days_source",
         facts=("declared_soft_delete_days",),
-        tables=("vaults",),
+        tables=("vaults", "vault_configs"),
     ),
     _note("vault.immutability_note", "What the state of immutability means"),
     *(

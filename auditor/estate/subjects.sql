@@ -2,8 +2,9 @@
 --
 -- In: the tables of facts (virtual_machines, vaults, ...) and what items.sql makes of them; what was said about them
 -- (intents, objectives, exemptions); schedules, retentions and disk_exclusions, worked out once for each text; *_tags; the
--- macro now_us(); and unread (relation, subscription or '*', cause). A VM may have its item elsewhere: unread 'vm_items'
--- reaches VMs, unread 'protected_items' the policies and vaults of the subscription.
+-- macros now_us() and until_us(), which is later by as long as it took to read the inventory; and unread (relation,
+-- subscription or '*', cause). A VM may have its item elsewhere: unread 'vm_items' reaches VMs, unread 'protected_items' the
+-- policies and vaults of the subscription.
 --
 -- A row that is not there, and a value that is not known, are NULL. NULL is carried, never guessed away: only existence,
 -- counts and what "known to be" means are decided here. Joins go by number (n, and links such as policy_id_n, which are
@@ -36,7 +37,7 @@ SELECT j.vault_id_n AS vault_n, j.vm_id_n AS vm_n, j.container_n, j.started,
             ELSE CASE j.status_key WHEN 'completed' THEN 0 WHEN 'completedwithwarnings' THEN 1 WHEN 'cancelled' THEN 2
                                    WHEN 'failed' THEN 3 END
        END AS badness,
-       now_us() IS NULL OR j.started BETWEEN now_us() - 14 * 86400000000 AND now_us() AS recent
+       now_us() IS NULL OR j.started BETWEEN now_us() - 14 * 86400000000 AND until_us() AS recent
 FROM backup_jobs j
 WHERE coalesce(j.management_type, 'AzureIaasVM') = 'AzureIaasVM' AND coalesce(j.operation_key, 'backup') = 'backup'
       AND coalesce(j.status_key, '') NOT IN ('inprogress', 'cancelling');
@@ -361,8 +362,8 @@ SELECT i.n, i.state,
                  AND NOT is_bad(i.bad, 'current_protection_state') AND i.arm_type <> i.arm_type_key THEN FALSE
        END AS excludes_disks
 FROM (
-  SELECT *, CASE WHEN last_recovery_point > never() AND last_recovery_point <= now_us()
-                 THEN (now_us() - last_recovery_point) / 3.6e9 END AS age
+  SELECT *, CASE WHEN last_recovery_point > never() AND last_recovery_point <= until_us()
+                 THEN greatest(now_us() - last_recovery_point, 0) / 3.6e9 END AS age
   FROM items WHERE coalesce(kind, 'vm') = 'vm'
 ) i
 LEFT JOIN backup_policies p ON p.n = i.policy_id_n
@@ -413,12 +414,12 @@ SELECT i.*,
        a.vm_reason,
        CASE WHEN i.last_recovery_point <= never() THEN 'it was never backed up'
             WHEN now_us() IS NULL THEN 'the inventory does not say when it was taken, so ages are unknown'
-            WHEN i.last_recovery_point > now_us()
+            WHEN i.last_recovery_point > until_us()
                  THEN 'the newest recovery point is later than what counts as now: is --as-of too early?'
        END AS age_reason,
        CASE WHEN i.last_recovery_point <= never() THEN 'it was never backed up'
             WHEN now_us() IS NULL THEN 'the inventory does not say when it was taken, so ages are unknown'
-            WHEN i.last_recovery_point > now_us()
+            WHEN i.last_recovery_point > until_us()
                  THEN 'the newest recovery point is later than what counts as now: is --as-of too early?'
             WHEN i.last_recovery_point IS NULL THEN 'its newest recovery point is not known'
             WHEN g.n IS NOT NULL THEN g.reason

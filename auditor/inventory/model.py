@@ -66,6 +66,28 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a live inventory came from.
+
+    Attributes:
+        tenant: id of the tenant, empty when it is not known.
+        cloud: name of the cloud.
+        principal: who read it.
+        scope: what was asked for, as ids; empty for all that could be read.
+        judged: the folded ids of the subscriptions in that scope. Others were read too, for what lies in them may
+            belong to these.
+        queries: what Resource Graph was asked, and the versions of other interfaces.
+    """
+
+    tenant: str
+    cloud: str
+    principal: str
+    scope: tuple[str, ...]
+    judged: frozenset[str]
+    queries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Facts as Azure gave them, not yet joined or judged.
 
@@ -79,11 +101,13 @@ class Inventory:
         ignored: ARM types that hold nothing for an audit of VM backup, and how many rows of each were passed over.
         passed_over: JSON files that hold no answer of Azure's.
         other_files: how many files in the folders are not JSON by their names.
-        collected_at: when the facts were read, in microseconds since 1970 UTC; ``None`` for exports.
+        collected_at: when reading the facts began, in microseconds since 1970 UTC; ``None`` for exports.
+        collected_until: when it ended; what happened meanwhile may have been read, and is no later than now.
         snapshots: what was opened, its gaps, problems and sources being among those above.
         assumed: tables that somebody declared to be whole.
         notices: what is worth knowing about the inventory as a whole.
         ascii: nothing in the spool goes beyond ASCII, so that no row has a folded twin.
+        origin: where it came from, when it was read from Azure.
     """
 
     spool: Mapping[str, Path]
@@ -96,7 +120,9 @@ class Inventory:
     passed_over: tuple[str, ...]
     other_files: int = 0
     collected_at: int | None = None
+    collected_until: int | None = None
     snapshots: tuple[Snapshot, ...] = ()
     assumed: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
     ascii: bool = False
+    origin: Origin | None = None

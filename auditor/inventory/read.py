@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditor.inventory.exports import read_exports
-from auditor.inventory.model import Gap, Inventory, Source
+from auditor.inventory.model import Gap, Inventory, Origin, Source
 from auditor.inventory.snapshot import is_snapshot, open_snapshot, subscriptions_in
 from auditor.timestamps import show_time
 
@@ -96,6 +96,7 @@ def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory
         )
     if known and len(known) < len(times):
         notices.append("Some of the inventories do not say when they were taken, so none of the ages is known.")
+    untils = [until for part in parts if (until := part.collected_until) is not None]
     return Inventory(
         spool={table: path for part in parts for table, path in part.spool.items()},
         longest=max(part.longest for part in parts),
@@ -107,8 +108,26 @@ def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory
         passed_over=tuple(sorted(name for part in parts for name in part.passed_over)),
         other_files=sum(part.other_files for part in parts),
         collected_at=known[-1] if len(known) == len(times) else None,
+        collected_until=max([*untils, known[-1]]) if untils and len(known) == len(times) else None,
         snapshots=tuple(snapshot for part in parts for snapshot in part.snapshots),
         assumed=assumed,
         notices=tuple(notices),
         ascii=all(part.ascii for part in parts if part.spool),
+        origin=_origin([part.origin for part in parts]),
+    )
+
+
+def _origin(origins: Sequence[Origin | None]) -> Origin | None:
+    """Take several origins for one: what any of them was asked to judge is judged, beside exports everything."""
+    known = [origin for origin in origins if origin is not None]
+    if not known or len(known) < len(origins):
+        return None
+    return Origin(
+        tenant=", ".join(sorted({origin.tenant for origin in known})),
+        cloud=", ".join(sorted({origin.cloud for origin in known})),
+        principal=", ".join(sorted({origin.principal for origin in known})),
+        # All of a tenant, in one of them, is more than any list.
+        scope=tuple(sorted({name for origin in known for name in origin.scope})) if all(o.scope for o in known) else (),
+        judged=frozenset[str]().union(*(origin.judged for origin in known)),
+        queries=tuple(dict.fromkeys(query for origin in known for query in origin.queries)),
     )

@@ -18,7 +18,7 @@ import msgspec
 
 from auditor.errors import UsageError
 from auditor.inventory.facts import TAG_COLUMNS, columns_of, quiet_connection, quoted
-from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Problem, Snapshot, Source
+from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Origin, Problem, Snapshot, Source
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
 from auditor.text import visible, without_surrogates
 from auditor.timestamps import parse_time, show_time
@@ -70,6 +70,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     principal: str | None
     scope: list[str]
     collected_at: str | None
+    collected_until: str | None = None
+    judged: list[str] | None = None
+    notices: list[str] = []
     tables: dict[str, TableFile]
     coverage: list[TableCoverage]
     queries: list[str]
@@ -93,6 +96,7 @@ def write_snapshot(
         UsageError: the folder is there already, or cannot be written.
     """
     check_target(target)
+    origin = inventory.origin
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -109,14 +113,17 @@ def write_snapshot(
         manifest = Manifest(
             format=FORMAT,
             tool=tool,
-            tenant=None,
-            cloud=None,
-            principal=None,
-            scope=[],
-            collected_at=show_time(inventory.collected_at) if inventory.collected_at is not None else None,
+            tenant=origin.tenant if origin is not None else None,
+            cloud=origin.cloud if origin is not None else None,
+            principal=origin.principal if origin is not None else None,
+            scope=list(origin.scope) if origin is not None else [],
+            judged=sorted(origin.judged) if origin is not None else None,
+            notices=list(inventory.notices) if origin is not None else [],
+            collected_at=_shown(inventory.collected_at),
+            collected_until=_shown(inventory.collected_until),
             tables=tables,
             coverage=_coverage(inventory),
-            queries=[],
+            queries=list(origin.queries) if origin is not None else [],
             sources=[SourceFile(name=s.name, sha256=s.sha256, rows=s.rows) for s in inventory.sources],
             ignored=dict(inventory.ignored),
         )
@@ -202,6 +209,7 @@ def open_snapshot(folder: Path) -> Inventory:
     collected_at = parse_time(manifest.collected_at) if manifest.collected_at is not None else None
     if manifest.collected_at is not None and collected_at is None:
         raise _broken(folder, "its collected_at is not a time")
+    until = parse_time(manifest.collected_until) if manifest.collected_until is not None else None
     unread = sorted(
         f"{table.name}.{column.name}"
         for table in TABLES
@@ -229,12 +237,32 @@ def open_snapshot(folder: Path) -> Inventory:
         ignored=manifest.ignored,
         passed_over=(),
         collected_at=collected_at,
+        collected_until=until,
         snapshots=(Snapshot(folder, without_surrogates(folder.resolve().name), columns, digest),),
         assumed=frozenset(entry.table for entry in manifest.coverage if entry.state == "assumed"),
-        notices=(f"The snapshot was made by {manifest.tool}, which did not read {', '.join(unread)}.",)
-        if unread
-        else (),
+        notices=(
+            *manifest.notices,
+            *([f"The snapshot was made by {manifest.tool}, which did not read {', '.join(unread)}."] if unread else []),
+        ),
+        origin=_origin(manifest),
     )
+
+
+def _origin(manifest: Manifest) -> Origin | None:
+    if manifest.judged is None:
+        return None
+    return Origin(
+        tenant=manifest.tenant or "",
+        cloud=manifest.cloud or "",
+        principal=manifest.principal or "",
+        scope=tuple(manifest.scope),
+        judged=frozenset(manifest.judged),
+        queries=tuple(manifest.queries),
+    )
+
+
+def _shown(time: int | None) -> str | None:
+    return show_time(time) if time is not None else None
 
 
 def subscriptions_in(snapshot: Snapshot, table: str) -> set[str]:

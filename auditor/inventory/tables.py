@@ -615,4 +615,6 @@ TABLES = (
 VAULT_ID = Column("vault_id", "id", (), "Its vault", refers_to="vaults")
 # Read where there are any; an export without them is whole all the same.
 OPTIONAL_TABLES = frozenset({STORAGE_CONFIGS.name, VAULT_CONFIGS.name, SCALE_SETS.name})
+# What is read of each resource by itself: a gap in one of these leaves facts of rows unknown, and hides no row.
+DETAILS = ("instance_views", STORAGE_CONFIGS.name, VAULT_CONFIGS.name, "vault_items")
 TABLE_OF_TYPE = {arm_type: table for table in TABLES for arm_type in table.arm_types}
