@@ -1,8 +1,9 @@
 """The errors that end a run, and the exit code each of them means.
 
 AuditorError (70)
-└── UsageError (2)          flags, config, rules, named inputs, outputs
-    └── InputErrors (2)     several of them at once, each with its place
+├── UsageError (2)          flags, config, rules, named inputs, outputs
+│   └── InputErrors (2)     several of them at once, each with its place
+└── AzureError (4)          Azure was not reached, or refused the identity
 
 A failure *inside* a run is not an error but a value: a gap, a cell problem, an unknown verdict.
 Only ``cli.app`` catches what is raised here, and prints it as one line and a hint.
@@ -18,6 +19,7 @@ class ExitCode:
     VIOLATIONS = 1
     USAGE = 2
     CANNOT_CONCLUDE = 3
+    AZURE = 4
     INTERNAL = 70
     INTERRUPTED = 130
 
@@ -78,3 +80,9 @@ class InputErrors(UsageError):
         """Keep every fault; the first one stands for the others where one line must do."""
         self.faults = sorted(faults)
         super().__init__(str(self.faults[0]), self.faults[0].hint)
+
+
+class AzureError(AuditorError):
+    """Azure was not reached, or it refused who asks."""
+
+    exit_code = ExitCode.AZURE

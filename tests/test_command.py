@@ -182,7 +182,15 @@ def test_an_empty_folder_concludes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["audit"], ["--inventory"]),
+        (["audit", "--inventory", ""], ["--inventory"]),
+        (["audit", "--inventory", "estate.json", "--tenant", "x"], ["--tenant", "--inventory"]),
+        (["audit", "--inventory", "estate.json", "--no-instance-views"], ["--no-instance-views"]),
+        (["audit", "--subscription", "production"], ["--subscription production"]),
+        (["audit", "--cloud", "publc"], ["Did you mean public?"]),
+        (["audit", "--login", "az"], ["--login"]),
+        (["audit", "--tenant", "a/b"], ["--tenant a/b"]),
+        (["collect", "-o", "s", "--as-of", "2026-01-31T06:00:00Z"], ["--as-of"]),
+        (["collect"], ["-o DIR"]),
         (["audit", "--inventory", "missing.json"], ["missing.json"]),
         (["audit", "--inventory", "cut.json"], ["cut.json:1:", "cut off"]),
         (["audit", "--inventory", "other.json"], ["other.json holds no answer of Azure's"]),

@@ -308,9 +308,9 @@ def test_the_name_of_a_tag_of_objectives_may_have_braces(run: Run, tmp_path: Pat
     assert (code, "internal error" in said) == (0, False)
 
 
-def test_collect_asks_for_an_inventory(run: Run, tmp_path: Path) -> None:
-    code, said = run("collect", "-o", "new")
-    assert (code, "no inventory" in said) == (2, True)
+def test_collect_asks_for_the_name_of_an_inventory(run: Run, tmp_path: Path) -> None:
+    code, said = run("collect", "-o", "new", "--inventory", "")
+    assert (code, "an inventory without a name" in said) == (2, True)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UsageError, match="no usable snapshot"):
         open_snapshot(Path("nowhere"))

@@ -10,6 +10,7 @@ import typer
 
 from auditor.cli import options
 from auditor.cli.annotations import Annotations, check_annotations, print_annotations
+from auditor.cli.live import LiveFlags, check_inventory, read_azure
 from auditor.cli.question import DEFAULT_CONFIG, Flags, Settings, settle
 from auditor.cli.summary import Summary, add_summary, check_summary
 from auditor.errors import UsageError
@@ -56,13 +57,21 @@ def audit(
         ),
     ] = None,
     annotations: Annotations = None,
+    subscription: options.Subscriptions = [],
+    management_group: options.ManagementGroups = [],
+    tenant: options.Tenant = None,
+    cloud: options.CloudOption = None,
+    login: options.LoginOption = None,
     *,
+    no_instance_views: options.NoInstanceViews = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any unknown verdict.")] = False,
 ) -> None:
-    """Evaluate an inventory and report.
+    """Evaluate an inventory, or Azure as it is now, and report.
+
+    Without --inventory Azure is read: all that the signed-in identity can see of its own tenant.
 
     Exit codes: 0 no violation and the answer can be relied on, 1 violations, 2 something given is wrong, 3 cannot
-    conclude, 70 internal error, 130 interrupted.
+    conclude, 4 Azure not reached or identity refused, 70 internal error, 130 interrupted.
     """
     flags = Flags(
         config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict, exemptions
@@ -86,7 +95,8 @@ def audit(
         and bool(writers)
         and all(writes_matrix(writer) for writer, _ in writers)
     )
-    with assessed(inventory, settings, primary_endpoint, earlier, brief=brief) as assessment:
+    live = LiveFlags(subscription, management_group, tenant, cloud, login, no_instance_views)
+    with assessed(inventory, settings, primary_endpoint, live, earlier, brief=brief) as assessment:
         report = assessment.report
         if earlier is not None:
             from auditor.assessment.baseline import same_estate
@@ -156,20 +166,23 @@ def assessed(
     inventory: list[str],
     settings: Settings,
     primary_endpoint: str | None,
+    live: LiveFlags,
     baseline: "Report | None" = None,
     *,
     brief: bool = False,
 ) -> "Iterator[Assessment]":
-    """Yield the assessment of exports; its database and files live as long as the block."""
-    if not all(inventory) or not inventory:
-        raise UsageError("no inventory", "Give a snapshot or exported JSON with --inventory PATH.")
+    """Yield the assessment of exports, or of Azure; its database and files live as long as the block."""
+    check_inventory(inventory, live)
     from auditor.assessment.assess import assess
     from auditor.assessment.question import Question
     from auditor.inventory.read import read_inventory
 
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
-        facts = read_inventory([Path(name) for name in inventory], folder, settings.complete)
+        if inventory:
+            facts = read_inventory([Path(name) for name in inventory], folder, settings.complete)
+        else:
+            facts = read_azure(live, settings.config.azure, folder)
         if settings.as_of is None:
             settings.exemptions.check_terms(facts.collected_at)
         question = Question(
@@ -184,6 +197,8 @@ def assessed(
             exemptions=settings.exemptions,
             baseline=baseline,
             known=settings.known,
+            # What was read live knows by itself which of the subscriptions asked for it could see.
+            subscriptions=live.folded_subscriptions() if inventory else frozenset(),
         )
         assessment = assess(facts, folder, question, brief=brief)
         try:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from auditor.arm_id import parse_arm_id
 from auditor.cli import options
 from auditor.cli.audit import assessed
+from auditor.cli.live import LiveFlags
 from auditor.cli.question import Flags, settle
 from auditor.errors import ExitCode, UsageError
 from auditor.text import fold, without_surrogates
@@ -32,13 +34,27 @@ def explain(
     as_of: options.AsOf = None,
     complete: options.Complete = [],
     exemptions: options.ExemptionsFile = None,
+    subscription: options.Subscriptions = [],
+    management_group: options.ManagementGroups = [],
+    tenant: options.Tenant = None,
+    cloud: options.CloudOption = None,
+    login: options.LoginOption = None,
+    *,
+    no_instance_views: options.NoInstanceViews = False,
 ) -> None:
-    """Show everything known and judged about one VM, vault, policy or backup item, with evidence."""
+    """Show everything known and judged about one VM, vault, policy or backup item, with evidence.
+
+    Without --inventory Azure is read: of the subscription that the id names, or else of the tenant.
+    """
     flags = Flags(
         config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, exemptions=exemptions
     )
     settings = settle(flags)
-    with assessed(inventory, settings, primary_endpoint) as assessment:
+    named = parse_arm_id(resource)
+    if not inventory and not subscription and not management_group and named is not None and named.subscription:
+        subscription = [named.subscription]
+    live = LiveFlags(subscription, management_group, tenant, cloud, login, no_instance_views)
+    with assessed(inventory, settings, primary_endpoint, live) as assessment:
         from rich.console import Console
 
         from auditor.assessment.evidence import find_evidence

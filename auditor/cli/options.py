@@ -32,3 +32,28 @@ Complete = Annotated[
     list[str],
     typer.Option("--complete", help="This table of the export is whole, even if empty (TABLE,TABLE)."),
 ]
+Subscriptions = Annotated[
+    list[str],
+    typer.Option("--subscription", help="Judge what is in this subscription (its id). May be repeated."),
+]
+ManagementGroups = Annotated[
+    list[str],
+    typer.Option("--management-group", help="Judge what is below this management group (its id). May be repeated."),
+]
+Tenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Sign in to this tenant (id or domain); the identity's own by default."),
+]
+CloudOption = Annotated[str | None, typer.Option("--cloud", help="public (default), us-government or china.")]
+LoginOption = Annotated[
+    str | None,
+    typer.Option(
+        "--login",
+        help="How to sign in: default (whatever azure-identity finds), workload-identity, service-principal, "
+        "managed-identity or cli (az login).",
+    ),
+]
+NoInstanceViews = Annotated[
+    bool,
+    typer.Option("--no-instance-views", help="Do not read what the agents of running VMs report: one call for each."),
+]

@@ -11,6 +11,7 @@ import msgspec
 from auditor.bundled import bundled
 from auditor.declared.config import (
     NO_DOCUMENT,
+    Azure,
     Config,
     ExemptionsFile,
     ParameterValue,
@@ -122,6 +123,15 @@ def _config(flags: Flags) -> tuple[Config, Document, str | None]:
             return Config(), NO_DOCUMENT, None
         path = DEFAULT_CONFIG
     return load_config(path)
+
+
+def azure_settings(flags: Flags) -> Azure:
+    """Return what the configuration says about reading Azure; nothing else of it is looked at.
+
+    Raises:
+        UsageError: something in it is wrong.
+    """
+    return _config(flags)[0].azure
 
 
 def _exemptions(

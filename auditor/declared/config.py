@@ -15,6 +15,8 @@ Severity: TypeAlias = Literal["critical", "high", "medium", "low"]
 Threshold: TypeAlias = Literal[
     "critical", "high", "medium", "low", "never", "new:critical", "new:high", "new:medium", "new:low"
 ]
+CloudName: TypeAlias = Literal["public", "us-government", "china"]
+Login: TypeAlias = Literal["default", "workload-identity", "service-principal", "managed-identity", "cli"]
 Intent: TypeAlias = Literal["azure", "other", "zone"]
 TableName: TypeAlias = Literal[
     "virtual_machines",
@@ -106,6 +108,28 @@ class ExemptionsFile(_Strict, frozen=True):
     ] = 365
 
 
+class Azure(_Strict, frozen=True):
+    """How Azure is read."""
+
+    cloud: Annotated[CloudName, msgspec.Meta(description="Which of Azure's clouds.")] = "public"
+    login: Annotated[
+        Login,
+        msgspec.Meta(description="How to sign in; default tries what azure-identity's DefaultAzureCredential does."),
+    ] = "default"
+    tenant: Annotated[
+        Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9.-]{1,200}$")] | None,
+        msgspec.Meta(description="The tenant to sign in to, by id or domain; the identity's own when left out."),
+    ] = None
+    instance_views: Annotated[
+        bool,
+        msgspec.Meta(description="Read the instance views of running VMs: what their agents report."),
+    ] = True
+    details_per_second: Annotated[
+        float,
+        msgspec.Meta(gt=0, le=1000, description="Instance views and the like that are read a second, by subscription."),
+    ] = 20.0
+
+
 class Config(_Strict, frozen=True):
     """The settings of one organisation: auditor.yaml."""
 
@@ -142,6 +166,7 @@ class Config(_Strict, frozen=True):
         msgspec.Meta(description="How old the newest recovery point of a VM may be, by its tag."),
     ] = None
     scope: Annotated[Scope, msgspec.Meta(description="Which resources are not judged.")] = Scope()
+    azure: Annotated[Azure, msgspec.Meta(description="How Azure is read.")] = Azure()
     exports: Annotated[Exports, msgspec.Meta(description="What is known about the exports.")] = Exports()
     exemptions: Annotated[
         ExemptionsFile | str,
@@ -248,6 +273,7 @@ _SHAPES: dict[Steps, type[msgspec.Struct]] = {
     ("intents",): Intents,
     ("scope",): Scope,
     ("rpo",): Rpo,
+    ("azure",): Azure,
     ("exports",): Exports,
     ("exemptions",): ExemptionsFile,
 }
@@ -263,6 +289,8 @@ def _allowed(steps: Steps) -> list[str]:
         "profile": ("baseline", "hardened"),
         "vaults_in": ("same-subscription", "any"),
         "fail_on": get_args(Threshold),
+        "cloud": get_args(CloudName),
+        "login": get_args(Login),
         "default": get_args(Intent),
     }
     if steps[:2] == ("intents", "scopes"):

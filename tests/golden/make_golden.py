@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 from auditor.cli.audit import assessed
+from auditor.cli.live import LiveFlags
 from auditor.cli.question import Flags, settle
 from auditor.formats import as_html
 
@@ -26,7 +27,7 @@ _OWN = re.compile(r"<(style|script)>.*?</\1>", re.DOTALL)
 def golden() -> dict[str, str]:
     """Return the golden files: the page without its data, and the data."""
     flags = Flags(config=EXAMPLES / "auditor.yaml", as_of=AS_OF, exemptions=EXAMPLES / "exemptions.yaml")
-    with assessed([str(EXAMPLES / "estate")], settle(flags), None) as assessment:
+    with assessed([str(EXAMPLES / "estate")], settle(flags), None, LiveFlags()) as assessment:
         report = assessment.report
     file = io.BytesIO()
     as_html.write(report, file)

@@ -1,0 +1,1 @@
+"""The edge: what is read from Azure, and how."""

@@ -1,0 +1,237 @@
+"""One request and its answer: repeated while that can help, and otherwise a failure that says why."""
+
+import email.utils
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from auditor.azure.pace import Headers, StoppedError, Ticket, Timing, retry_after
+from auditor.azure.session import GRAPH_PATH, Session, sign_in_error, unreachable_hint
+from auditor.errors import AzureError
+from auditor.text import visible
+
+if TYPE_CHECKING:
+    from azure.core.rest import HttpRequest
+
+T = TypeVar("T")
+
+GRAPH_VERSION = "2021-03-01"
+# How often a request is sent again. Azure throttles for longer than it is broken.
+_TRIES = 6
+_THROTTLED_TRIES = 20
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 16.0  # seconds
+_LONGEST_WAIT = 300.0
+# Some providers say how long to wait in words only: "Please try again after '17' seconds."
+_SECONDS = re.compile(r"after '?(\d{1,4})'? seconds")
+_SHOWN = 300  # characters of what Azure says
+
+
+class Pace(Protocol):
+    """Who may ask when."""
+
+    def enter(self) -> Ticket:
+        """Wait for leave to ask."""
+
+    def leave(self, ticket: Ticket, headers: Headers, *, throttled: bool) -> None:
+        """Take in what an answer told."""
+
+    def lost(self, ticket: Ticket) -> None:
+        """Note that no answer came."""
+
+
+class Answer(NamedTuple):
+    """An answer that could be used: its headers, its body as it came, and what was read off it."""
+
+    headers: Headers
+    body: bytes
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that got no usable answer, although it was repeated where that could help.
+
+    Attributes:
+        status: of HTTP; 0 when there was no answer at all.
+        code: Azure's own, such as ``AuthorizationFailed``, or a word of ours.
+        message: what Azure says, on one line.
+    """
+
+    status: int
+    code: str
+    message: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether Azure would answer somebody else, or later."""
+        return self.status in (401, 403)
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        said = f": {self.message}" if self.message else ""
+        return f"{self.code}{f' ({self.status})' if self.status else ''}{said}"
+
+
+class Unusable(ValueError):
+    """An answer with status 200 that is none: it was cut off, or is not what was asked for. Asking again may help."""
+
+
+class Caller:
+    """Sends requests of one session.
+
+    Attributes:
+        session: who asks.
+        timing: the clock.
+        skew: seconds by which the last answer's ``Date`` was ahead of the local clock; ``None`` before there was one.
+        sent: how many requests were sent, repeated ones counted.
+    """
+
+    def __init__(self, session: Session, timing: Timing, wall_clock: Callable[[], float]) -> None:
+        """Begin with nothing asked.
+
+        Args:
+            session: who asks.
+            timing: the clock.
+            wall_clock: seconds since 1970 UTC, to compare with Azure's.
+        """
+        self.session = session
+        self.timing = timing
+        self.skew: float | None = None
+        self.sent = 0
+        self._wall_clock = wall_clock
+        self._reached = False
+
+    def get(
+        self, path: str, version: str, pace: Pace, read: Callable[[bytes], Any] = msgspec.json.decode, **query: str
+    ) -> Answer | Failure:
+        """Get a resource or a list, by its path or by the ``nextLink`` of an answer.
+
+        Raises:
+            AzureError: nothing at all could be reached, or nobody is signed in any more.
+            StoppedError: somebody asked to stop.
+        """
+        from azure.core.rest import HttpRequest  # noqa: PLC0415 -- slow to import
+
+        endpoint = self.session.cloud.endpoint
+        if path.startswith(endpoint + "/"):
+            return self._ask(lambda: HttpRequest("GET", path), pace, read)
+        parameters = {"api-version": version, **query}
+        url = endpoint + quote(path, safe="/")
+        return self._ask(lambda: HttpRequest("GET", url, params=parameters), pace, read)
+
+    def query(self, body: dict[str, Any], pace: Pace, read: Callable[[bytes], Any]) -> Answer | Failure:
+        """Ask Resource Graph; raises as ``get`` does."""
+        from azure.core.rest import HttpRequest  # noqa: PLC0415 -- slow to import
+
+        url = self.session.cloud.endpoint + GRAPH_PATH
+        return self._ask(lambda: HttpRequest("POST", url, params={"api-version": GRAPH_VERSION}, json=body), pace, read)
+
+    def _ask(self, request: "Callable[[], HttpRequest]", pace: Pace, read: Callable[[bytes], T]) -> Answer | Failure:
+        """Send a request until it has an answer that can be used, or it makes no sense to go on."""
+        tries = throttled = signed_out = 0
+        while True:
+            got = self._once(request(), pace, read)
+            if isinstance(got, Answer):
+                return got
+            failure, headers = got
+            if failure.status == 401:
+                signed_out += 1
+                if signed_out > 1:
+                    raise AzureError(f"Azure does not accept the identity: {failure}", _hint(failure))
+            elif failure.status == 429:
+                throttled += 1
+                if throttled >= _THROTTLED_TRIES:
+                    return failure
+            elif failure.status in (0, 408, 500, 502, 503, 504) or failure.code == _UNUSABLE:
+                tries += 1
+                # The first host that cannot be reached is the network's fault; nobody wants to wait for it.
+                if tries >= (_TRIES if self._reached else 2):
+                    if not self._reached:
+                        raise AzureError(f"cannot reach {self.session.cloud.endpoint}: {failure}", unreachable_hint())
+                    return failure
+            else:
+                return failure
+            pause = retry_after(headers)
+            if pause is None and (told := _SECONDS.search(failure.message)) is not None:
+                pause = min(float(told[1]), _LONGEST_WAIT)
+            if pause is None:
+                pause = min(_FIRST_PAUSE * 2 ** (tries + throttled - 1), _LONGEST_PAUSE) if tries + throttled else 0.0
+            if self.timing.wait(pause):
+                raise StoppedError
+
+    def _once(self, request: "HttpRequest", pace: Pace, read: Callable[[bytes], T]) -> Answer | tuple[Failure, Headers]:
+        from azure.core import exceptions  # noqa: PLC0415 -- slow to import
+
+        ticket = pace.enter()
+        self.sent += 1
+        try:
+            response = self.session.client.send_request(request)
+            body = response.read()
+        except exceptions.ClientAuthenticationError as error:
+            pace.lost(ticket)
+            raise sign_in_error(error, self.session.cloud) from error
+        except exceptions.AzureError as error:
+            pace.lost(ticket)
+            what = next(iter(str(error).splitlines()), "")
+            return Failure(0, "no answer", _shown(f"{what or type(error).__name__}")), {}
+        headers, status = response.headers, response.status_code
+        pace.leave(ticket, headers, throttled=status == 429)
+        self._reached = True
+        self._look_at_clock(headers)
+        if status != 200:
+            return _failure(status, body), headers
+        try:
+            return Answer(headers, body, read(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, Unusable) as error:
+            return Failure(status, _UNUSABLE, _shown(str(error))), headers
+
+    def _look_at_clock(self, headers: Headers) -> None:
+        told = email.utils.parsedate_tz(headers.get("Date", ""))
+        if told is not None:
+            self.skew = email.utils.mktime_tz(told) - self._wall_clock()
+
+
+_UNUSABLE = "an answer that could not be used"
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: Any = ""
+    message: Any = ""
+    details: Any = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    error: _Error | None = None
+    code: Any = ""
+    message: Any = ""
+
+
+def _failure(status: int, body: bytes) -> Failure:
+    """Read ARM's error: ``{"error": {"code", "message", "details"}}``, by some providers without its wrapper."""
+    try:
+        said = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Failure(status, "an answer that is no error of Azure's", "")
+    error = said.error if said.error is not None else _Error(said.code, said.message)
+    code, message = str(error.code or "an error without a code"), str(error.message or "")
+    # Resource Graph says what is wrong only in the details.
+    details = [entry for entry in error.details or [] if isinstance(entry, dict)] if status == 400 else []
+    for entry in details:
+        if isinstance(entry.get("code"), str) and entry["code"] not in code:
+            code += f" / {entry['code']}"
+    return Failure(status, _shown(code), _shown(message))
+
+
+def _shown(text: str) -> str:
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
+
+
+def _hint(failure: Failure) -> str:
+    if "Tenant" in failure.code:
+        return "The subscription is in another tenant: sign in to it with --tenant."
+    return "Sign in again; what auditor collect has read so far is kept."
