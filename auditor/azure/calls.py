@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from auditor.azure.pace import Headers, StoppedError, Ticket, Timing, retry_after
+from auditor.azure.pace import Headers, StoppedError, Ticket, Timing, reads_left, retry_after
 from auditor.azure.session import GRAPH_PATH, Session, sign_in_error, unreachable_hint
 from auditor.errors import AzureError
 from auditor.text import visible
@@ -88,6 +88,7 @@ class Caller:
         timing: the clock.
         skew: seconds by which the last answer's ``Date`` was ahead of the local clock; ``None`` before there was one.
         sent: how many requests were sent, repeated ones counted.
+        reads_left: how many reads Resource Manager said last are left.
     """
 
     def __init__(self, session: Session, timing: Timing, wall_clock: Callable[[], float]) -> None:
@@ -102,6 +103,7 @@ class Caller:
         self.timing = timing
         self.skew: float | None = None
         self.sent = 0
+        self.reads_left: int | None = None
         self._wall_clock = wall_clock
         self._reached = False
 
@@ -182,6 +184,8 @@ class Caller:
         pace.leave(ticket, headers, throttled=status == 429)
         self._reached = True
         self._look_at_clock(headers)
+        left = reads_left(headers)
+        self.reads_left = left if left is not None else self.reads_left
         if status != 200:
             return _failure(status, body), headers
         try:

@@ -128,6 +128,12 @@ class GraphReader:
         failures = [read.failure for read in parts if read.failure is not None]
         return failures[0] if failures else [row for read in parts for page in read.pages for row in page.rows]
 
+    def count(self, table: Table, scope: QueryScope) -> int | None:
+        """Return how many rows a table has; ``None`` when that could not be read."""
+        read = Read(Part(table, scope, 0, 1))
+        self._page(read, None, top=1)
+        return read.total if read.failure is None else None
+
     def read(self, part: Part) -> Read:
         """Read a part, twice where rows were missing the first time."""
         return self._again(self._read(part))

@@ -46,6 +46,7 @@ from auditor.text import fold
 
 GRAPH_SOURCE = "Resource Graph"
 _WORKERS = 10  # as many connections as the transport keeps open
+_SKEW = 5.0  # seconds; less may be the way of an answer, whose time is told in whole seconds
 _ROLE = "Ask for the role Reader on the subscription (docs/permissions.md has the least)."
 
 
@@ -106,6 +107,9 @@ class LiveReader:
             OSError: what is read cannot be written.
         """
         reach = find_reach(self._caller, self._quota, self._asked)
+        skew = self._caller.skew or 0.0
+        # Ages go by the time of the inventory; where this machine's clock is wrong, Azure's is not.
+        offset = round(skew * 1_000_000) if abs(skew) > _SKEW else 0
         self._gaps |= set(reach.gaps)
         self._wanted.judged = reach.judged
         self._read_tables(reach)
@@ -127,9 +131,9 @@ class LiveReader:
             ),
             ignored={},
             passed_over=(),
-            collected_at=started,
-            collected_until=max(started, now()),
-            notices=reach.notices,
+            collected_at=started + offset,
+            collected_until=max(started, now()) + offset,
+            notices=(*reach.notices, *_clock_notice(skew)),
             ascii=self._spool.ascii,
             origin=Origin(
                 tenant=identity.tenant,
@@ -400,6 +404,13 @@ def _superseded(cells: Mapping[str, Any], listed: Mapping[str, set[str]]) -> Map
         return None
     kept = ("id", "key", "source", "resource_group_name", "vault_length", "tags_read", "datasource_deleted")
     return {name: cells[name] for name in kept if name in cells}
+
+
+def _clock_notice(skew: float) -> list[str]:
+    if abs(skew) <= _SKEW:
+        return []
+    where = "behind" if skew > 0 else "ahead of"
+    return [f"The clock of the machine that read this is {abs(skew):.0f} seconds {where} Azure's; times are Azure's."]
 
 
 def _hint(failure: Failure) -> str:

@@ -137,6 +137,11 @@ class GraphQuota:
         """Note that no answer came; whether it was counted is not known."""
         self.leave(ticket, {}, throttled=False)
 
+    @property
+    def known(self) -> tuple[int, int] | None:
+        """How many queries are left, of how many in a window; ``None`` where Azure did not say."""
+        return (self._left, self._limit) if self._ends is not None else None
+
 
 class Rate:
     """Lets through so many requests a second; fewer when Azure says that little is left.
@@ -200,6 +205,12 @@ def _seconds(headers: Headers) -> float | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def reads_left(headers: Headers) -> int | None:
+    """Return how many reads of Resource Manager are left, by its own word."""
+    names = ("x-ms-ratelimit-remaining-subscription-reads", "x-ms-ratelimit-remaining-tenant-reads")
+    return next((number for name in names if (number := _number(headers.get(name))) is not None), None)
 
 
 def _least_left(headers: Headers) -> int | None:

@@ -181,6 +181,8 @@ def sign_in_error(error: BaseException, cloud: Cloud) -> Exception:
         "AADSTS700024": "The federated token has ended: ask for a new one just before.",
         "AADSTS50079": "The account must use a second factor: sign in interactively (az login).",
     }
+    if "authority configuration" in text:
+        return AzureError("cannot sign in: the identity platform does not know the tenant", hints["AADSTS90002"])
     line = next((line.strip() for line in text.splitlines() if code and code in line), _first_line(error))
     if not code and "\n" in text.strip():
         line = "no credential was found"

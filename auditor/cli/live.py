@@ -131,6 +131,22 @@ def caller_of(session: "Session") -> "Caller":
     return Caller(session, Timing(time.monotonic, never.wait), time.time)
 
 
+def asked_of(flags: LiveFlags, settings: Azure) -> "Asked":
+    """Return what is asked for.
+
+    Raises:
+        UsageError: a subscription is named by something else than its id.
+    """
+    from auditor.azure.scope import Asked
+
+    return Asked(
+        tuple(sorted(flags.folded_subscriptions())),
+        tuple(dict.fromkeys(flags.management_groups)),
+        settings.instance_views,
+        settings.details_per_second,
+    )
+
+
 def read_azure(flags: LiveFlags, config: Azure, folder: Path, target: Path | None = None) -> "Inventory":
     """Read an inventory from Azure.
 
@@ -146,17 +162,11 @@ def read_azure(flags: LiveFlags, config: Azure, folder: Path, target: Path | Non
         AzureError: Azure was not reached, or refused the identity.
     """
     from auditor.azure.live import LiveReader
-    from auditor.azure.scope import Asked
     from auditor.cli.progress import Shown
     from auditor.inventory.spool import Spool
 
     settings = settle_azure(flags, config)
-    asked = Asked(
-        tuple(sorted(flags.folded_subscriptions())),
-        tuple(dict.fromkeys(flags.management_groups)),
-        settings.instance_views,
-        settings.details_per_second,
-    )
+    asked = asked_of(flags, settings)
     spool_folder = folder / "live"
     spool_folder.mkdir()
     with closing(sign_in(settings)) as session, Shown() as shown, Spool(spool_folder) as spool:

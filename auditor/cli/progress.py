@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from auditor.azure.live import Spent
     from auditor.azure.session import Identity
 
+_SINGULARS = (("ies", "y"), ("s", ""))
 _EVERY = 10.0  # seconds between two lines where there is no terminal
 
 
@@ -55,11 +56,11 @@ class Shown:
 
     def table(self, name: str, rows: int, total: int) -> None:
         """Show how many rows of a table were read."""
-        self._show(name.replace("_", " "), rows, total)
+        self._show(name, rows, total)
 
     def details(self, kind: str, done: int, total: int) -> None:
         """Show how many details of a kind were asked for."""
-        self._show(kind.replace("_", " "), done, total)
+        self._show(kind, done, total)
 
     def end(self, spent: "Spent") -> None:
         """Say what it took."""
@@ -78,7 +79,7 @@ class Shown:
         self._done[what] = (done, max(done, total))
         if self._bars is not None:
             if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(what, total=total)
+                self._tasks[what] = self._bars.add_task(what.replace("_", " "), total=total)
             self._bars.update(self._tasks[what], completed=done, total=max(done, total))
         elif self._now() - self._last >= _EVERY:
             self._last = self._now()
@@ -86,8 +87,17 @@ class Shown:
 
     def _sums(self) -> str:
         parts = [
-            f"{done:,} {what}" if done == total else f"{done:,} of {total:,} {what}"
+            counted(what, done) if done == total else f"{done:,} of {counted(what, total)}"
             for what, (done, total) in self._done.items()
             if total
         ]
         return ", ".join(parts) or "nothing"
+
+
+def counted(name: str, count: int) -> str:
+    """Write a number of what a table holds."""
+    words = name.replace("_", " ")
+    if count == 1:
+        ending, single = next((pair for pair in _SINGULARS if words.endswith(pair[0])), ("", ""))
+        words = words.removesuffix(ending) + single
+    return f"{count:,} {words}"

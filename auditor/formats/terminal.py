@@ -105,6 +105,8 @@ def _coverage(report: Report) -> Iterator[Text]:
     yield told(f"Looked at  {' · '.join(parts) or 'nothing'}")
     files, rows = len(report.inventory.sources), sum(source.rows for source in report.inventory.sources)
     read = f"{files:,} file{'' if files == 1 else 's'}, {rows:,} row{'' if rows == 1 else 's'}"
+    if report.inventory.principal:
+        read = f"{rows:,} row{'' if rows == 1 else 's'} read from Azure ({report.inventory.cloud})"
     yield told(f"Inventory  {read}, {'as of ' + report.as_of if report.as_of else 'of unknown time'}")
     if report.coverage.declared_agents:
         vms = report.coverage.declared_agents

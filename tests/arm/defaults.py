@@ -7,7 +7,7 @@ from arm.ids import Json
 
 
 def default_policies(vault: str, now: datetime) -> list[Json]:
-    """Return the two policies that every vault is created with: one of VMs, one of databases in VMs."""
+    """Return the two policies that every vault is created with: one of databases in VMs, one of VMs."""
     time = whole_stamp(now.replace(hour=16, minute=0, second=0))
     daily = {
         "retentionPolicyType": "LongTermRetentionPolicy",
@@ -34,6 +34,17 @@ def default_policies(vault: str, now: datetime) -> list[Json]:
     return [
         policy(
             vault,
+            "HourlyLogBackup",
+            {
+                "backupManagementType": "AzureWorkload",
+                "workLoadType": "SQLDataBase",
+                "settings": {"timeZone": "UTC", "issqlcompression": False, "isCompression": False},
+                "subProtectionPolicy": [full, log],
+                "protectedItemsCount": 0,
+            },
+        ),
+        policy(
+            vault,
             "DefaultPolicy",
             {
                 "backupManagementType": "AzureIaasVM",
@@ -42,17 +53,6 @@ def default_policies(vault: str, now: datetime) -> list[Json]:
                 "retentionPolicy": daily,
                 "instantRpRetentionRangeInDays": 2,
                 "timeZone": "UTC",
-                "protectedItemsCount": 0,
-            },
-        ),
-        policy(
-            vault,
-            "HourlyLogBackup",
-            {
-                "backupManagementType": "AzureWorkload",
-                "workLoadType": "SQLDataBase",
-                "settings": {"timeZone": "UTC", "issqlcompression": False, "isCompression": False},
-                "subProtectionPolicy": [full, log],
                 "protectedItemsCount": 0,
             },
         ),

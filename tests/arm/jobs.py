@@ -42,13 +42,13 @@ def ended(job: Json, started: float, ended_at: float, failure: tuple[str, str] |
     status = "Completed" if failure is None else "Failed"
     properties |= {"status": status, "endTime": stamp(ended_at), "duration": iso_duration(ended_at - started)}
     if properties["operation"] == "Backup":
-        done = properties["extendedInfo"]
-        tasks = _tasks("Completed", "Completed") if failure is None else _tasks("Failed", "NotStarted")
-        properties["extendedInfo"] = {**done, "tasksList": tasks}
-        properties.pop("actionsInfo", None)
+        done, size = properties["extendedInfo"], "11782 MB" if failure is None else "0 MB"
+        tasks = _tasks("Completed", "Completed") if failure is None else _tasks("InProgress", "NotStarted")
+        bag = {**done["propertyBag"], "Backup Size": size}
+        properties["extendedInfo"] = {**done, "tasksList": tasks, "propertyBag": bag}
     if failure is not None:
         properties["errorDetails"] = [
-            {"errorCode": 400001, "errorTitle": failure[0], "errorString": failure[1], "recommendations": []}
+            {"errorCode": 400136, "errorTitle": failure[0], "errorString": failure[1], "recommendations": ["Retry."]}
         ]
     return {**job, "properties": properties}
 

@@ -45,6 +45,9 @@ class PolicyWrites:
             raise provider_error(
                 400, "BMSUserErrorInvalidPolicyInput", "An Enhanced policy cannot be changed to a Standard policy."
             )
+        if (properties.get("schedulePolicy") or {}).get("schedulePolicyType") == "SimpleSchedulePolicy":
+            weekly = {"scheduleWeeklyFrequency": 0, **properties["schedulePolicy"]}
+            properties = {**properties, "schedulePolicy": weekly}
         written = policy(str(vault["id"]), call.names["policy"], properties)
         used = any(
             same((entry.get("properties") or {}).get("policyId"), identifier)
@@ -127,8 +130,7 @@ def _accepted(properties: Json) -> bool:
     times = [*_times(schedule), *_times(retention)]
     if any(match[1] not in ("00", "30") for match in map(_MINUTES.search, times) if match is not None):
         return False
-    runs = set(_clock_times(schedule))
-    return hourly is not None or set(_clock_times(retention)) <= runs
+    return kind == "V2" or set(_clock_times(retention)) <= set(_clock_times(schedule))
 
 
 def _times(value: object) -> Iterator[str]:

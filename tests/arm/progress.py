@@ -40,6 +40,8 @@ class Progress:
         operation = self._operation(call)
         pending = self._pending(call, operation)
         if pending is not None:
+            status = pending.headers["Location"].replace("/operationResults/", "/operationsStatus/")
+            pending.headers["Azure-AsyncOperation"] = status
             return pending
         item = self._world.estate.get(call.path.partition("/operationResults/")[0])
         return Answer(204) if item is None else Answer(body=arm_shape(item))

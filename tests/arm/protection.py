@@ -60,6 +60,8 @@ class Protection:
             "policyId": policy["id"],
             "policyName": policy["name"],
         }
+        if "extendedProperties" in asked:
+            properties["extendedProperties"] = asked["extendedProperties"]
         return self._started(call, vault, known, properties, "ConfigureBackup")
 
     def delete(self, call: Call) -> Answer:
@@ -106,6 +108,8 @@ class Protection:
         self._world.put(job)
         seconds = settings.operation_seconds * 2 if settings.backup_seconds is None else settings.backup_seconds
         failure, call.failure = call.failure, None
+        if self._world.estate.get(str(properties.get("sourceResourceId") or "")) is None:
+            failure = failure or ("UserErrorVmNotFoundV2", "Virtual machine doesn't exist.")
         operation = self._world.start(call, f"{path}/backup", lambda _: None, job=job["name"])
 
         def finish(done: Operation) -> None:
@@ -121,7 +125,11 @@ class Protection:
     ) -> Answer:
         """Start an operation with a job, after which the item has these properties or is gone."""
         path, now = call.path.rstrip("/"), self._world.clock.time()
-        bag = {"Policy Name": properties["policyName"]} if verb != "DeleteBackupData" else {}
+        bag = (
+            {"Policy Name": properties["policyName"]}
+            if verb != "DeleteBackupData"
+            else {"Number of Recovery Points": "1"}
+        )
         described = {"containerName": _container(path), **properties}
         job = new_job(str(vault["id"]), described, verb, now, bag)
         self._world.put(job)
@@ -239,25 +247,27 @@ def _fresh(machine: Json) -> Json:
 
 
 def _backed_up(properties: Json, started: float, failure: tuple[str, str] | None) -> Json:
-    """Return the properties of an item after a backup."""
-    if failure is not None:
-        return {**properties, "lastBackupStatus": "Failed", "lastBackupTime": stamp(started)}
-    healthy = {
-        "resourceHealthStatus": "Healthy",
-        "resourceHealthDetails": [{"code": 0, "title": "Success", "message": "", "recommendations": []}],
-    }
+    """Return the properties of an item after a backup; even one that failed leaves it ``Protected``."""
+    title, message = failure or ("Success", "")
+    advice = ["Retry."] if failure else []
+    detail = {"code": 400136 if failure else 0, "title": title, "message": message, "recommendations": advice}
     passed = {
         "code": 400239,
         "title": "IaasVmHealthGreenDefault",
         "message": "Backup pre-check status of this virtual machine is OK.",
         "recommendations": [],
     }
-    return {
+    status = "TransientDegraded" if failure else "Healthy"
+    changed = {
         **properties,
-        "kpisHealths": {"BackupOperationStatusKPI": healthy},
+        "kpisHealths": {
+            "BackupOperationStatusKPI": {"resourceHealthStatus": status, "resourceHealthDetails": [detail]},
+        },
+        "protectionStatus": "Unhealthy" if failure else "Healthy",
         "protectionState": "Protected",
-        "healthDetails": [passed],
-        "lastBackupStatus": "Completed",
+        "healthStatus": "ActionRequired" if failure else "Passed",
+        "healthDetails": [detail if failure else passed],
+        "lastBackupStatus": "Failed" if failure else "Completed",
         "lastBackupTime": stamp(started),
-        "lastRecoveryPoint": stamp(started + 3.0),
     }
+    return changed if failure else {**changed, "lastRecoveryPoint": stamp(started + 3.0)}

@@ -36,7 +36,7 @@ class Quota:
         begun, used = self._windows.get(caller, (now, 0))
         left = max(begun + self.seconds - now, 0.0)
         whole = math.ceil(left) if self.rounding == "ceil" else math.floor(left)
-        remaining = str(self.queries - used)
+        remaining = str(max(self.queries - used, 0))
         return {
             "x-ms-user-quota-remaining": remaining,
             "x-ms-user-quota-resets-after": f"{whole // 3600:02}:{whole % 3600 // 60:02}:{whole % 60:02}",

@@ -75,6 +75,7 @@ class VaultReads:
     def jobs(self, call: Call) -> Answer:
         vault, terms = self._world.vault(call), terms_of(call.query.get("$filter", ""))
         found = [entry for entry in self._world.estate.inside(vault["id"], JOB) if job_matches(entry, terms)]
+        found.sort(key=lambda entry: str((entry.get("properties") or {}).get("startTime")), reverse=True)
         return self._world.listed(call, map(_without_details, found))
 
     def job(self, call: Call) -> Answer:

@@ -10,6 +10,7 @@ _SINCE = {
     "securitySettings": "2021-11",
     "publicNetworkAccess": "2022-03",
     "monitoringSettings": "2022-04",
+    "restoreSettings": "2022-09",
     "redundancySettings": "2023-02",
     "secureScore": "2023-06",
     "bcdrSecurityLevel": "2023-08",
