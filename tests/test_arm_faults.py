@@ -6,7 +6,7 @@ import time
 import pytest
 from arm import Arm, Asker, Estate, Fault
 from arm.faults import Kind
-from building import SUBSCRIPTION, estate, vault_id
+from building import SUBSCRIPTION, estate, vault_id, vm_id
 
 GRAPH = "POST /providers/Microsoft.ResourceGraph"
 QUERY = "resources | project id, name | order by id asc"
@@ -44,7 +44,10 @@ def test_a_fault_of_resource_manager_reads_as_its_own() -> None:
         arm.fault(Fault("GET /subscriptions", "403"))
         throttled = asker.get(vault_id())
         assert (throttled.code, throttled.headers["retry-after"]) == ("ResourceRequestsThrottled", "7")
-        assert asker.get(vault_id()).code == "AuthorizationFailed"
+        denied = asker.get(vault_id())
+        assert "perform action 'Microsoft.RecoveryServices/vaults/read'" in denied.body["error"]["message"]
+        arm.fault(Fault("GET /subscriptions", "409-not-registered"))
+        assert "'Microsoft.Compute'" in asker.get(vm_id("a")).body["error"]["message"]
 
 
 def test_a_fault_begins_and_ends_where_it_was_told() -> None:

@@ -10,7 +10,7 @@ from auditor.azure.pace import StoppedError, Timing
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 64  # results that may wait to be taken: pages are large, and whoever takes them writes them to disk
+_AHEAD = 8  # results that may wait to be taken: pages are large, and whoever takes them writes them to disk
 
 
 def each(work: Callable[[T], R], tasks: Iterable[T], workers: int, timing: Timing) -> Generator[R, None, None]:

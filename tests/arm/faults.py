@@ -103,9 +103,10 @@ class Fault:
                 message = "Access is denied to the requested resource. The user might not have enough permission."
                 return graph_error(403, "AccessDenied", [{"code": "AccessDenied", "message": message}], when)
             case "403":
-                return forbidden(call.principal.client_id, call.principal.object_id, "read", call.path)
+                kind, verb = _type_of(call.path), "read" if call.method == "GET" else "write"
+                return forbidden(call.principal.client_id, call.principal.object_id, f"{kind}/{verb}", call.path)
             case "409-not-registered":
-                return not_registered("Microsoft.RecoveryServices")
+                return not_registered(_type_of(call.path).partition("/")[0])
             case "payload-too-large":
                 return too_large(17254398, 16777216, when)
             case _:
@@ -124,6 +125,12 @@ def spoiled(kind: str, answer: Answer) -> Answer:
         body["count"] -= 1
     body["resultTruncated"] = "true" if kind == "truncated" else "false"
     return Answer(answer.status, body, answer.headers, answer.late)
+
+
+def _type_of(path: str) -> str:
+    """``.../providers/Microsoft.X/a/1/b/2`` -> ``Microsoft.X/a/b``."""
+    parts = path.rpartition("/providers/")[2].strip("/").split("/")
+    return "/".join([parts[0], *parts[1::2]])
 
 
 def _throttled(*, graph: bool, when: str, seconds: int) -> Answer:

@@ -96,7 +96,7 @@ class GraphStore:
             found = self._db.execute(f"SELECT CAST(json_object({cells}) AS VARCHAR) FROM ({sql}) AS rows_").fetchall()
         except duckdb_kql.KqlSyntaxError as error:
             position = _POSITION.search(str(error))
-            raise parser_failure(text, int(position[2]) if position else 0, "<EOF>") from error
+            raise parser_failure(text, int(position[2]) if position else len(text), "<EOF>") from error
         except duckdb_kql.KqlError as error:
             raise BadQuery("UnsupportedByStandIn", f"The stand-in cannot execute this: {error}") from error
         except duckdb.Error as error:

@@ -1,8 +1,5 @@
 """The identity authority: discovery, tokens for secrets and assertions, managed identity, and checking of tokens."""
 
-import base64
-import binascii
-import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +7,7 @@ from datetime import UTC, datetime
 from arm.access import Principal
 from arm.clock import Clock
 from arm.estate import Estate
-from arm.ids import Json
+from arm.tokens import claims_of, unsigned
 from arm.web import Answer, Call, Refused, refused
 
 LIFETIME = 3599
@@ -137,7 +134,7 @@ class Identity:
             "tid": tenant,
             "ver": "1.0",
         }
-        return ".".join([_encode({"typ": "JWT", "alg": "none"}), _encode(claims), ""])
+        return unsigned(claims)
 
     def caller(self, call: Call) -> tuple[Principal, str]:
         """Return whose token a request carries, and of which tenant it is.
@@ -150,7 +147,7 @@ class Identity:
             raise self._challenge(
                 "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
             )
-        claims = _decoded(token)
+        claims = claims_of(token)
         principal = self._principals.get(str(claims.get("appid", "")).lower())
         if principal is None:
             raise self._challenge("InvalidAuthenticationToken", "The access token is invalid.")
@@ -205,7 +202,7 @@ class Identity:
         kind, status = _INVALID[code]
         trace, correlation, now = str(uuid.uuid4()), str(uuid.uuid4()), f"{self._clock.now():%Y-%m-%d %H:%M:%SZ}"
         number = int(code.removeprefix("AADSTS"))
-        body: Json = {
+        body = {
             "error": kind,
             "error_description": f"{code}: {message} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {now}",
             "error_codes": [number],
@@ -215,16 +212,3 @@ class Identity:
             "error_uri": f"https://login.microsoftonline.com/error?code={number}",
         }
         return Refused(Answer(status, body))
-
-
-def _encode(part: Json) -> str:
-    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
-
-
-def _decoded(token: str) -> Json:
-    parts = token.split(".")
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (IndexError, ValueError, binascii.Error):
-        return {}
-    return claims if isinstance(claims, dict) else {}

@@ -1,9 +1,10 @@
 """Enabling, changing, stopping and deleting protection of VMs, and backups on demand."""
 
-from arm.clock import stamp, whole_stamp
+from arm.clock import whole_stamp
 from arm.faults import linked_forbidden
 from arm.ids import ITEM as ITEM_TYPE
 from arm.ids import Json, key_of, plain_location, where
+from arm.items import backed_up, container_of, fresh, item_not_found
 from arm.jobs import ended, new_job
 from arm.operations import Operation
 from arm.routing import ITEM, RSV, Route
@@ -12,7 +13,6 @@ from arm.web import Answer, Call, Refused, provider_error
 from arm.world import World, same
 
 _ITEMS = f"{RSV}/backupFabrics/protectionContainers/protectedItems"
-_NEVER = "2001-01-01T00:00:00Z"
 _KEPT_AFTER_DELETION = 14 * 24 * 3600
 
 
@@ -48,14 +48,14 @@ class Protection:
             return self._started(call, vault, known, {**changed, "policyId": "", "policyName": ""}, "Undelete")
         if asked.get("protectionState") in ("ProtectionStopped", "BackupsSuspended"):
             if known is None:
-                raise _not_found()
+                raise item_not_found()
             stopped = {**old, "protectionState": asked["protectionState"], "policyId": "", "policyName": ""}
             return self._started(call, vault, known, stopped, "DisableBackup")
         policy = self._policy(vault, asked)
         machine = self._machine(call, vault, asked["sourceResourceId"])
         state = "Protected" if old.get("lastRecoveryPoint") else "IRPending"
         properties = {
-            **(old or _fresh(machine)),
+            **(old or fresh(machine)),
             "protectionState": state,
             "policyId": policy["id"],
             "policyName": policy["name"],
@@ -93,7 +93,7 @@ class Protection:
         vault, path = self._world.vault(call), call.path.rstrip("/").rpartition("/")[0]
         known = self._world.estate.get(path)
         if known is None:
-            raise _not_found()
+            raise item_not_found()
         properties = known["properties"]
         if properties.get("protectionState") not in ("Protected", "IRPending", "ProtectionError"):
             raise provider_error(
@@ -103,7 +103,7 @@ class Protection:
         now, settings = self._world.clock.time(), self._world.settings
         expiry = (call.json().get("properties") or {}).get("recoveryPointExpiryTimeInUTC")
         bag = {"Recovery Point Expiry Time in UTC": expiry} if expiry else {}
-        item = {"containerName": _container(path), "friendlyName": where(path).name.rpartition(";")[2], **properties}
+        item = {"containerName": container_of(path), "friendlyName": where(path).name.rpartition(";")[2], **properties}
         job = new_job(str(vault["id"]), item, "Backup", now, bag)
         self._world.put(job)
         seconds = settings.operation_seconds * 2 if settings.backup_seconds is None else settings.backup_seconds
@@ -115,7 +115,7 @@ class Protection:
         def finish(done: Operation) -> None:
             self._world.put(ended(job, now, done.due, failure), done.due)
             latest = self._world.estate.get(path) or known
-            self._world.put({**latest, "properties": _backed_up(latest["properties"], now, failure)}, done.due)
+            self._world.put({**latest, "properties": backed_up(latest["properties"], now, failure)}, done.due)
 
         self._world.operations.start(Operation(key_of(str(vault["id"])), key_of(path), now, now + seconds, finish))
         return self._world.accepted(call, operation, f"{path}/operationsStatus", f"{path}/operationResults")
@@ -130,11 +130,11 @@ class Protection:
             if verb != "DeleteBackupData"
             else {"Number of Recovery Points": "1"}
         )
-        described = {"containerName": _container(path), **properties}
+        described = {"containerName": container_of(path), **properties}
         job = new_job(str(vault["id"]), described, verb, now, bag)
         self._world.put(job)
         item = {
-            **(known or {"id": path, "name": f"VM;{_container(path)}", "type": _ITEMS}),
+            **(known or {"id": path, "name": f"VM;{container_of(path)}", "type": _ITEMS}),
             "properties": properties,
         }
 
@@ -180,7 +180,7 @@ class Protection:
         machine, place = self._world.estate.get(identifier), where(identifier)
         container = f"iaasvmcontainerv2;{place.group};{place.name}".lower()
         if machine is None:
-            raise _not_found()
+            raise item_not_found()
         if (call.names["container"].lower(), call.names["item"].lower()) != (
             f"iaasvmcontainer;{container}",
             f"vm;{container}",
@@ -210,64 +210,3 @@ class Protection:
                     "Virtual machine is already protected in another vault, or its soft deleted item is still there.",
                 )
         return machine
-
-
-def _not_found() -> Refused:
-    return provider_error(
-        400,
-        "BMSUserErrorDataSourceObjectNotFound",
-        "Item not found. Selected item might have been deleted. Please check if item is registered to the vault.",
-    )
-
-
-def _container(path: str) -> str:
-    """``.../VM;iaasvmcontainerv2;rg;vm`` -> ``iaasvmcontainerv2;rg;vm``."""
-    return path.rstrip("/").rpartition("/")[2].partition(";")[2]
-
-
-def _fresh(machine: Json) -> Json:
-    """Return the properties of an item that has no recovery point yet."""
-    place = where(str(machine["id"]))
-    return {
-        "kpisHealths": {},
-        "friendlyName": place.name,
-        "virtualMachineId": machine["id"],
-        "protectionStatus": "Healthy",
-        "healthStatus": "Passed",
-        "lastBackupStatus": "",
-        "lastBackupTime": _NEVER,
-        "protectedItemDataId": "2261158857314949046",
-        "protectedItemType": "Microsoft.Compute/virtualMachines",
-        "backupManagementType": "AzureIaasVM",
-        "workloadType": "VM",
-        "containerName": f"iaasvmcontainerv2;{place.group.lower()};{place.name}",
-        "sourceResourceId": machine["id"],
-        "isArchiveEnabled": False,
-    }
-
-
-def _backed_up(properties: Json, started: float, failure: tuple[str, str] | None) -> Json:
-    """Return the properties of an item after a backup; even one that failed leaves it ``Protected``."""
-    title, message = failure or ("Success", "")
-    advice = ["Retry."] if failure else []
-    detail = {"code": 400136 if failure else 0, "title": title, "message": message, "recommendations": advice}
-    passed = {
-        "code": 400239,
-        "title": "IaasVmHealthGreenDefault",
-        "message": "Backup pre-check status of this virtual machine is OK.",
-        "recommendations": [],
-    }
-    status = "TransientDegraded" if failure else "Healthy"
-    changed = {
-        **properties,
-        "kpisHealths": {
-            "BackupOperationStatusKPI": {"resourceHealthStatus": status, "resourceHealthDetails": [detail]},
-        },
-        "protectionStatus": "Unhealthy" if failure else "Healthy",
-        "protectionState": "Protected",
-        "healthStatus": "ActionRequired" if failure else "Passed",
-        "healthDetails": [detail if failure else passed],
-        "lastBackupStatus": "Failed" if failure else "Completed",
-        "lastBackupTime": stamp(started),
-    }
-    return changed if failure else {**changed, "lastRecoveryPoint": stamp(started + 3.0)}

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,18 +12,20 @@ class Quota:
     """So many queries a window, for each caller; a window begins with the first query after the former one ended.
 
     ``rounding`` is how what is left of a window becomes whole seconds in ``x-ms-user-quota-resets-after``;
-    ``retry_after`` adds Retry-After to refusals, which Azure is not known to do always.
+    ``retry_after`` adds Retry-After to refusals, which Azure is not known to do always. ``now`` is the time in seconds:
+    the real one, unless a test sets it.
     """
 
     queries: int = 15
     seconds: float = 5.0
     rounding: Literal["ceil", "floor"] = "ceil"
     retry_after: bool = False
+    now: Callable[[], float] = time.monotonic
     _windows: dict[str, tuple[float, int]] = field(default_factory=dict, repr=False)
 
     def take(self, caller: str) -> bool:
         """Count a query that arrives now; false when it is beyond the quota."""
-        now = time.monotonic()
+        now = self.now()
         begun, used = self._windows.get(caller, (now, 0))
         if now >= begun + self.seconds:
             begun, used = now, 0
@@ -32,7 +35,7 @@ class Quota:
 
     def headers(self, caller: str) -> dict[str, str]:
         """Return what an answer that leaves now says about the quota."""
-        now = time.monotonic()
+        now = self.now()
         begun, used = self._windows.get(caller, (now, 0))
         left = max(begun + self.seconds - now, 0.0)
         whole = math.ceil(left) if self.rounding == "ceil" else math.floor(left)
@@ -46,7 +49,7 @@ class Quota:
     def wait(self, caller: str) -> int:
         """Return the whole seconds after which a query is allowed again."""
         begun, _ = self._windows.get(caller, (0.0, 0))
-        return max(math.ceil(begun + self.seconds - time.monotonic()), 1)
+        return max(math.ceil(begun + self.seconds - self.now()), 1)
 
 
 @dataclass

@@ -1,14 +1,11 @@
 """The server: TLS on 127.0.0.1, a loop in a thread of its own, faults on the wire, and what was asked."""
 
 import asyncio
-import contextlib
 import socket
-import struct
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from email.utils import format_datetime
 from types import TracebackType
 from typing import Self
 
@@ -34,6 +31,7 @@ from arm.reads import Reads
 from arm.vault_reads import VaultReads
 from arm.vault_writes import VaultWrites
 from arm.web import Answer, Call, Seen
+from arm.wire import broken, written
 from arm.world import Settings, World
 
 
@@ -136,6 +134,11 @@ class Arm(Settings):
         """Set how long tokens issued from now on count."""
         self._identity.lifetime = seconds
 
+    def settle(self) -> None:
+        """Finish the operations that are due, which the next request would do too."""
+        with self.estate.lock:
+            self._world.operations.settle(self.clock.time())
+
     @property
     def mutations(self) -> list[Seen]:
         """The requests with which something could have been changed."""
@@ -192,8 +195,7 @@ class Arm(Settings):
             call.method, call.path, call.query, call.loggable(), 0, arrived - self._started, call.seen_headers()
         )
         self.requests.append(seen)
-        with self.estate.lock:
-            self._world.operations.settle(self.clock.time())
+        self.settle()
         fault = next((entry for entry in self._faults if entry.takes(call)), None)
         if fault is not None and fault.kind == "operation-failed":
             call.failure = fault.failure
@@ -209,40 +211,6 @@ class Arm(Settings):
             answer = spoiled(fault.kind, answer)
         await asyncio.sleep(max(self.latency - (time.monotonic() - arrived), 0.0))
         if fault is not None and fault.kind in WIRE:
-            return await self._break(request, fault, answer)
+            return await broken(request, fault.kind, answer, self.clock.now(), self._stop)
         self.requests[place] = replace(seen, status=answer.status)
-        return self._written(answer)
-
-    def _written(self, answer: Answer) -> web.Response:
-        headers = {**answer.headers, **(answer.late() if answer.late is not None else {})}
-        headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
-        body = answer.encoded()
-        if body:
-            headers.setdefault("Content-Type", "application/json; charset=utf-8")
-        return web.Response(status=answer.status, body=body, headers=headers)
-
-    async def _break(self, request: web.BaseRequest, fault: Fault, answer: Answer) -> web.StreamResponse:
-        """Do to the connection, or to the answer's bytes, what the fault says."""
-        if fault.kind == "not-json":
-            page = b"<html><head><title>Service unavailable</title></head><body>Try again later</body></html>"
-            return web.Response(body=page, headers={"Content-Type": "text/html"})
-        if fault.kind == "hang":
-            await self._stop.wait()
-        transport = request.transport
-        response = self._written(answer) if fault.kind == "cut" else web.Response()
-        if fault.kind == "cut":
-            whole = answer.encoded()
-            cut = web.StreamResponse(status=answer.status, headers=response.headers)
-            cut.content_length = len(whole) + 1
-            with contextlib.suppress(ConnectionError):
-                await cut.prepare(request)
-                await cut.write(whole[: len(whole) // 2])
-            response = web.Response()
-        if transport is not None:
-            if fault.kind == "reset":
-                connection = transport.get_extra_info("socket")
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                transport.abort()
-            else:
-                transport.close()
-        return response
+        return written(answer, self.clock.now())
