@@ -276,7 +276,9 @@ def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = N
         return Audited(assessment.report)
 
 
-def _assess(inventory: Any, work: Path, settings: Any, baseline: Report | None) -> Assessment:
+def _assess(
+    inventory: Any, work: Path, settings: Any, baseline: Report | None, subscriptions: frozenset[str] = frozenset()
+) -> Assessment:
     return assess(
         inventory,
         work,
@@ -292,6 +294,7 @@ def _assess(inventory: Any, work: Path, settings: Any, baseline: Report | None) 
             exemptions=settings.exemptions,
             baseline=baseline,
             known=settings.known,
+            subscriptions=subscriptions,
         ),
     )
 

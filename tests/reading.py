@@ -134,9 +134,10 @@ class Reading:
     def audit(self, **flags: Any) -> Audited:
         """Judge it at the time at which estates of tests are judged, with Azure as primary endpoint."""
         as_of = flags.pop("as_of", "2026-06-15T12:00:00Z")
+        asked = frozenset(flags.pop("subscriptions", ()))
         settings = settle(Flags(primary_endpoint="azure", as_of=as_of, **flags))
         with tempfile.TemporaryDirectory() as name:
-            assessment = _assess(self.inventory, Path(name), settings, None)
+            assessment = _assess(self.inventory, Path(name), settings, None, asked)
             assessment.estate.connection.close()
         return Audited(assessment.report)
 

@@ -37,6 +37,7 @@ from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
 from auditor.gate import Counts, Gate, decide
+from auditor.inventory.facts import Change
 from auditor.inventory.model import Inventory
 from auditor.ruleset.frameworks import load_frameworks
 from auditor.ruleset.model import SEVERITIES, BoundRule, exemptions_asked_for, tags_of
@@ -60,7 +61,9 @@ class Assessment:
     exemptions: Sequence[Exemption] = field(default=())
 
 
-def assess(inventory: Inventory, folder: Path, question: Question, *, brief: bool = False) -> Assessment:
+def assess(
+    inventory: Inventory, folder: Path, question: Question, *, brief: bool = False, change: Change | None = None
+) -> Assessment:
     """Judge an inventory.
 
     Args:
@@ -69,6 +72,7 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         question: the rules and what was declared.
         brief: the report only sums up, without resources, outcomes and findings: of a million VMs it takes no time and
             no memory. It is not signed.
+        change: judge the inventory as it would be after this.
     """
     config = question.config
     conditions = [
@@ -88,6 +92,7 @@ def assess(inventory: Inventory, folder: Path, question: Question, *, brief: boo
         exemptions=question.exemptions,
         exempt_from=[rule_id for condition in conditions for rule_id in exemptions_asked_for(condition)],
         subscriptions=question.subscriptions,
+        change=change,
     )
     asked = asked_about(inventory, question)
     matrices = judge(estate.connection, question.rules, question.exclusions, estate.now, whole_tables(estate), asked)

@@ -1,5 +1,6 @@
 """One request and its answer: repeated while that can help, and otherwise a failure that says why."""
 
+import contextlib
 import email.utils
 import re
 from collections.abc import Callable
@@ -24,9 +25,11 @@ GRAPH_VERSION = "2021-03-01"
 _TRIES = 6
 _THROTTLED_TRIES = 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 16.0  # seconds
-_LONGEST_WAIT = 300.0
+_LONGEST_WAIT, _LONGEST_THROTTLED = 300.0, 900.0
 # Some providers say how long to wait in words only: "Please try again after '17' seconds."
 _SECONDS = re.compile(r"after '?(\d{1,4})'? seconds")
+# Some answers repeat what they were sent: a token is nobody's to see.
+_SECRET = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]{6,}(\.[\w-]*){0,2}")
 _SHOWN = 300  # characters of what Azure says
 
 
@@ -119,7 +122,7 @@ class Caller:
         from azure.core.rest import HttpRequest  # noqa: PLC0415 -- slow to import
 
         endpoint = self.session.cloud.endpoint
-        if path.startswith(endpoint + "/"):
+        if path.startswith("https://"):
             return self._ask(lambda: HttpRequest("GET", path), pace, read)
         parameters = {"api-version": version, **query}
         url = endpoint + quote(path, safe="/")
@@ -135,6 +138,7 @@ class Caller:
     def _ask(self, request: "Callable[[], HttpRequest]", pace: Pace, read: Callable[[bytes], T]) -> Answer | Failure:
         """Send a request until it has an answer that can be used, or it makes no sense to go on."""
         tries = throttled = signed_out = 0
+        waited = 0.0
         while True:
             got = self._once(request(), pace, read)
             if isinstance(got, Answer):
@@ -146,7 +150,7 @@ class Caller:
                     raise AzureError(f"Azure does not accept the identity: {failure}", _hint(failure))
             elif failure.status == 429:
                 throttled += 1
-                if throttled >= _THROTTLED_TRIES:
+                if throttled >= _THROTTLED_TRIES or waited > _LONGEST_THROTTLED:
                     return failure
             elif failure.status in (0, 408, 500, 502, 503, 504) or failure.code == _UNUSABLE:
                 tries += 1
@@ -162,6 +166,7 @@ class Caller:
                 pause = min(float(told[1]), _LONGEST_WAIT)
             if pause is None:
                 pause = min(_FIRST_PAUSE * 2 ** (tries + throttled - 1), _LONGEST_PAUSE) if tries + throttled else 0.0
+            waited += pause
             if self.timing.wait(pause):
                 raise StoppedError
 
@@ -180,7 +185,7 @@ class Caller:
             pace.lost(ticket)
             what = next(iter(str(error).splitlines()), "")
             return Failure(0, "no answer", _shown(f"{what or type(error).__name__}")), {}
-        headers, status = response.headers, response.status_code
+        headers, status, body = response.headers, response.status_code, body.removeprefix(b"\xef\xbb\xbf")
         pace.leave(ticket, headers, throttled=status == 429)
         self._reached = True
         self._look_at_clock(headers)
@@ -190,13 +195,14 @@ class Caller:
             return _failure(status, body), headers
         try:
             return Answer(headers, body, read(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, Unusable) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unusable) as error:
             return Failure(status, _UNUSABLE, _shown(str(error))), headers
 
     def _look_at_clock(self, headers: Headers) -> None:
         told = email.utils.parsedate_tz(headers.get("Date", ""))
         if told is not None:
-            self.skew = email.utils.mktime_tz(told) - self._wall_clock()
+            with contextlib.suppress(ValueError, OverflowError):
+                self.skew = email.utils.mktime_tz(told) - self._wall_clock()
 
 
 _UNUSABLE = "an answer that could not be used"
@@ -218,20 +224,20 @@ def _failure(status: int, body: bytes) -> Failure:
     """Read ARM's error: ``{"error": {"code", "message", "details"}}``, by some providers without its wrapper."""
     try:
         said = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(status, "an answer that is no error of Azure's", "")
     error = said.error if said.error is not None else _Error(said.code, said.message)
     code, message = str(error.code or "an error without a code"), str(error.message or "")
     # Resource Graph says what is wrong only in the details.
-    details = [entry for entry in error.details or [] if isinstance(entry, dict)] if status == 400 else []
+    details = error.details if isinstance(error.details, list) and status == 400 else []
     for entry in details:
-        if isinstance(entry.get("code"), str) and entry["code"] not in code:
+        if isinstance(entry, dict) and isinstance(entry.get("code"), str) and entry["code"] not in code:
             code += f" / {entry['code']}"
     return Failure(status, _shown(code), _shown(message))
 
 
 def _shown(text: str) -> str:
-    line = visible(" ".join(text.split()))
+    line = visible(_SECRET.sub("(a token)", " ".join(text[:100_000].split())))
     return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -20,6 +20,8 @@ from auditor.inventory.tables import Table
 
 STALE = 6 * 3600 * 1_000_000  # microseconds; what was read longer ago is read again
 _QUESTION, _PAGES, _DETAILS = "question.json", "pages", "details.ndjson"
+_REACH, _LOCK = "reach", "lock"
+_OURS = {_PAGES, _LOCK, f".{_QUESTION}"}  # what is there when a run was killed before it had begun
 _PART = re.compile(r"([0-9a-f]{16})-(\d+)-of-(\d+)\.(\d+)-of-(\d+)\.json")
 
 
@@ -69,14 +71,36 @@ class Checkpoint:
                 raise UsageError(f"{folder} holds what was read for another question", hint)
             self.question, self.resumed = held, True
         else:
-            if held is None and folder.exists() and any(folder.iterdir()):
+            if held is None and folder.exists() and {path.name for path in folder.iterdir()} - _OURS:
                 raise UsageError(f"{folder} is in the way", "It is no folder of ours: move it, or name another -o.")
             shutil.rmtree(folder, ignore_errors=True)
-            (folder / _PAGES).mkdir(parents=True)
+            folder.mkdir(parents=True)
             self.question, self.resumed = question, False
             _write(folder / _QUESTION, msgspec.json.encode(question))
+        self._lock = _locked(folder)
+        (folder / _PAGES).mkdir(exist_ok=True)
         self._details = (folder / _DETAILS).open("ab")
         self._found = self._pages()
+
+    def looks_into(self, reach: str, started: int) -> None:
+        """Forget what was read with other permissions, or of other subscriptions: it may have been a part.
+
+        Args:
+            reach: a hash of what can be seen, and of what cannot.
+            started: when reading began, where it begins anew.
+        """
+        path = self.folder / _REACH
+        held = path.read_text(encoding="ascii") if path.exists() else ""
+        if held != reach:
+            if held:
+                self._details.close()
+                shutil.rmtree(self.folder / _PAGES)
+                (self.folder / _PAGES).mkdir()
+                self._details = (self.folder / _DETAILS).open("wb")
+                self._found = {}
+                self.question = msgspec.structs.replace(self.question, started=started)
+                _write(self.folder / _QUESTION, msgspec.json.encode(self.question))
+            _write(path, reach.encode("ascii"))
 
     def _pages(self) -> dict[tuple[str, str, str, str], dict[str, list[Path]]]:
         """Find what is there: by table, scope, part and number of parts, the pages by how many they are."""
@@ -107,7 +131,7 @@ class Checkpoint:
     def keep(self, read: Read) -> None:
         """Keep a part that is whole, or in how many parts a table is read: others would not fit with these."""
         table, scope, part, parts = read.part
-        if read.failure is not None:
+        if read.failure is not None or read.limited:
             return
         path = self._plan(table, scope)
         path.parent.mkdir(exist_ok=True)
@@ -144,6 +168,7 @@ class Checkpoint:
     def close(self) -> None:
         """Close the files."""
         self._details.close()
+        self._lock.close()
 
     def remove(self) -> None:
         """Remove all of it: what was read stands in a snapshot now."""
@@ -156,6 +181,22 @@ def _question_in(folder: Path) -> Question | None:
         return msgspec.json.decode((folder / _QUESTION).read_bytes(), type=Question)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """Keep others from reading into the same folder; the lock goes with the process."""
+    file = (folder / _LOCK).open("ab")
+    try:
+        import fcntl  # noqa: PLC0415 -- not everywhere
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except OSError as error:
+        file.close()
+        hint = "Wait until it has ended, or name another -o."
+        raise UsageError(f"another run is reading into {folder}", hint) from error
+    return file
 
 
 def _write(path: Path, data: bytes, *, sync: bool = True) -> None:

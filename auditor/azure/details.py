@@ -15,7 +15,6 @@ from auditor.arm_id import parse_arm_id
 from auditor.azure.calls import Caller, Failure, Pace, Unusable
 from auditor.azure.lists import read_list
 from auditor.azure.pace import Rate
-from auditor.azure.permissions import DETAILS
 from auditor.azure.workers import each
 from auditor.inventory.decode import Row, decode_row
 from auditor.inventory.tables import PROTECTED_ITEMS, STORAGE_CONFIGS, VAULT_CONFIGS, VIRTUAL_MACHINES, Table
@@ -24,6 +23,7 @@ from auditor.text import fold
 COMPUTE_VERSION = "2024-07-01"
 BACKUP_VERSION = "2025-02-01"
 SOURCE = "Resource Manager"
+ITEM = "item"  # one that Resource Graph shows and the list of its vault does not
 _WORKERS = 10  # as many connections as the transport keeps open
 _VM_ITEMS = "backupManagementType eq 'AzureIaasVM'"
 
@@ -109,8 +109,8 @@ _KINDS = {
         _config_of(VAULT_CONFIGS, "vaultconfig"),
     ),
     "vault_items": _Kind(PROTECTED_ITEMS, BACKUP_VERSION, _items, lambda _, items: list(items)),
+    ITEM: _Kind(PROTECTED_ITEMS, BACKUP_VERSION, _get("", _config), lambda _, item: [item]),
 }
-assert _KINDS.keys() == DETAILS.keys()
 
 
 class DetailReader:
@@ -146,15 +146,16 @@ def subscription_of(arm_id: str) -> str:
     return fold(parsed.subscription) if parsed is not None and parsed.subscription is not None else ""
 
 
-def rows_of_detail(wanted: Wanted, content: Any) -> list[Row]:  # noqa: ANN401 -- whatever Azure gives
-    """Make rows of what was read; an entry without a usable id makes none, and is told by the number of rows."""
+def rows_of_detail(wanted: Wanted, content: Any) -> list[Row] | Failure:  # noqa: ANN401 -- whatever Azure gives
+    """Make rows of what was read; where an entry has no usable id, nothing of it all is taken."""
     kind = _KINDS[wanted.kind]
     rows = []
     for resource in kind.resources(wanted.id, content):
         arm_id = resource.get("id")
         parsed = parse_arm_id(arm_id) if isinstance(arm_id, str) else None
-        if parsed is not None:
-            rows.append(decode_row(resource, parsed, kind.table, SOURCE))
+        if parsed is None or (kind.table.in_vault and parsed.vault is None):
+            return Failure(200, "an entry without a usable id", "")
+        rows.append(decode_row(resource, parsed, kind.table, SOURCE))
     return rows
 
 

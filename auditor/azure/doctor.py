@@ -104,7 +104,7 @@ def diagnose(caller: Caller, asked: Asked) -> Diagnosis:
     order = sorted(reach.read)
     health = {
         entry.id: entry
-        for entry in each(lambda key: _health(caller, known[key], reach, rate), order, _WORKERS, caller.timing)
+        for entry in each(lambda key: _health(caller, known[key], reach, rate, asked), order, _WORKERS, caller.timing)
     }
     reader = GraphReader(caller, quota)
     rows: dict[str, int | None] = {}
@@ -120,26 +120,31 @@ def diagnose(caller: Caller, asked: Asked) -> Diagnosis:
         skew=caller.skew,
         quota=quota.known,
         reads_left=caller.reads_left,
-        seconds=_seconds(rows, asked),
+        seconds=_seconds(rows, asked, len(reach.judged)),
     )
 
 
-def _health(caller: Caller, subscription: Subscription, reach: Reach, rate: Rate) -> SubscriptionHealth:
-    key = subscription.id.lower()
+def _health(caller: Caller, subscription: Subscription, reach: Reach, rate: Rate, asked: Asked) -> SubscriptionHealth:
+    key, name = subscription.id.lower(), str(subscription.name or "")
     grants = read_grants(caller, subscription.id, rate)
     unregistered = tuple(
-        name for name in _PROVIDERS if _state(caller, subscription.id, name, rate) in ("notregistered", "unregistered")
+        provider
+        for provider in _PROVIDERS
+        if _state(caller, subscription.id, provider, rate) in ("notregistered", "unregistered")
     )
     if isinstance(grants, Failure) or not grants:
         why = str(grants) if isinstance(grants, Failure) else "no role is assigned on the whole of it"
-        return SubscriptionHealth(key, subscription.name, key in reach.judged, why, unregistered=unregistered)
+        return SubscriptionHealth(key, name, key in reach.judged, why, unregistered=unregistered)
     lacking: dict[str, list[str]] = {}
     for action in missing_of(grants, REMEDIATION):
         lacking.setdefault(REMEDIATION[action], []).append(action)
-    missing = tuple(missing_of(grants, [*NEEDED.values(), *DETAILS.values()]))
-    return SubscriptionHealth(
-        key, subscription.name, key in reach.judged, "", missing, lacking, unregistered=unregistered
-    )
+    judged = key in reach.judged
+    tables = [action for table, action in NEEDED.items() if judged or table not in JUDGED_ONLY]
+    details = [
+        action for kind, action in DETAILS.items() if judged and (asked.instance_views or kind != "instance_views")
+    ]
+    missing = tuple(missing_of(grants, [*tables, *details]))
+    return SubscriptionHealth(key, name, judged, "", missing, lacking, unregistered=unregistered)
 
 
 def _state(caller: Caller, subscription: str, provider: str, rate: Rate) -> str:
@@ -149,8 +154,8 @@ def _state(caller: Caller, subscription: str, provider: str, rate: Rate) -> str:
     return "" if isinstance(got, Failure) else str(got.content.state).lower()
 
 
-def _seconds(rows: Mapping[str, int | None], asked: Asked) -> float:
-    """Estimate how long reading takes at the least: 15 queries in five seconds, and a rate for the rest."""
+def _seconds(rows: Mapping[str, int | None], asked: Asked, subscriptions: int) -> float:
+    """Estimate how long reading takes at the least: 15 queries in five seconds, then a rate for each subscription."""
     queries = sum(math.ceil((count or 0) / 900) or 1 for count in rows.values())
-    views = (rows.get("virtual_machines") or 0) if asked.instance_views else 0
-    return max(queries / 3.0, views / asked.per_second)
+    details = (rows.get("virtual_machines") or 0) if asked.instance_views else 0
+    return queries / 3.0 + details / (asked.per_second * max(subscriptions, 1))

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from auditor.azure.calls import Caller, Failure, Pace
+from auditor.azure.session import origin_of
 
 T = TypeVar("T")
-_PAGES = 10_000  # a list that is longer turns in circles
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -38,7 +38,8 @@ def read_list(caller: Caller, path: str, version: str, pace: Pace, kind: type[T]
     found: list[T] = []
     parameters: dict[str, Any] = {f"${name}": value for name, value in query.items()}
     at = path
-    for _ in range(_PAGES):
+    seen = {path}
+    while True:
         got = caller.get(at, version, pace, read, **parameters)
         if isinstance(got, Failure):
             return got
@@ -48,6 +49,8 @@ def read_list(caller: Caller, path: str, version: str, pace: Pace, kind: type[T]
             return found
         endpoint = caller.session.cloud.endpoint
         at, parameters = endpoint + link if link.startswith("/") else link, {}
-        if not at.startswith(endpoint + "/"):  # whoever answers there would get the token
+        if origin_of(at) != origin_of(endpoint):  # whoever answers there would get the token
             return Failure(200, "a next page somewhere else", f"it is not at {endpoint}")
-    return Failure(200, "a list without an end", "")
+        if at in seen:
+            return Failure(200, "a list that turns in circles", "its next page is one that was read")
+        seen.add(at)

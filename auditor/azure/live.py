@@ -16,6 +16,7 @@ from auditor.azure.checkpoint import Checkpoint
 from auditor.azure.details import (
     BACKUP_VERSION,
     COMPUTE_VERSION,
+    ITEM,
     SOURCE,
     DetailReader,
     Found,
@@ -29,7 +30,7 @@ from auditor.azure.pace import GraphQuota
 from auditor.azure.permissions import DETAILS
 from auditor.azure.scope import JUDGED_ONLY, Asked, Reach, find_reach
 from auditor.azure.workers import each
-from auditor.inventory.decode import make_row
+from auditor.inventory.decode import Row, make_row
 from auditor.inventory.model import EVERY_TABLE, Gap, GapKind, Inventory, Origin, Problem, Source
 from auditor.inventory.projection import GRAPH_TABLES, projection_of
 from auditor.inventory.spool import Spool
@@ -112,6 +113,9 @@ class LiveReader:
         offset = round(skew * 1_000_000) if abs(skew) > _SKEW else 0
         self._gaps |= set(reach.gaps)
         self._wanted.judged = reach.judged
+        if self._kept is not None:
+            self._kept.looks_into(reach.key, started)
+            started = self._kept.question.started
         self._read_tables(reach)
         self._compare_subscriptions(reach)
         views, listed = self._read_details()
@@ -135,12 +139,14 @@ class LiveReader:
             collected_until=max(started, now()) + offset,
             notices=(*reach.notices, *_clock_notice(skew)),
             ascii=self._spool.ascii,
+            looked_into=reach.read - reach.judged,
             origin=Origin(
                 tenant=identity.tenant,
                 cloud=self._caller.session.cloud.name,
                 principal=identity.name,
                 scope=self._asked.scope,
                 judged=reach.asked,
+                read=reach.read,
                 queries=asked_queries(),
             ),
         )
@@ -184,9 +190,10 @@ class LiveReader:
         for read in self._each(larger, self._part):
             take(read)
         for whole, total in counted.items():
-            failure = parts_short_of(total, rows[whole])
-            if failure is not None and whole not in cut:
-                self._gap(whole, failure, reach)
+            if rows[whole] < total and whole not in cut:
+                failure = parts_short_of(total, self._graph.count(whole.table, whole.scope), rows[whole])
+                if failure is not None:
+                    self._gap(whole, failure, reach)
 
     def _start_over(self, reach: Reach) -> None:
         self._totals.clear()
@@ -269,37 +276,46 @@ class LiveReader:
             hint = "It takes a while to show new subscriptions and roles; then run it again."
             self._gaps.add(Gap(EVERY_TABLE, subscription, "refused", cause, hint))
 
-    def _read_details(self) -> tuple[set[str], dict[str, set[str]]]:
+    def _read_details(self) -> tuple[set[str], "_Listed"]:
         """Read what Resource Graph lacks.
 
         Returns:
-            The folded ids of the VMs whose instance view was read, and of the vaults that listed their items, with the
-            items.
+            The folded ids of the VMs whose instance view was read, and what vaults say of their items themselves.
         """
-        wanted = self._wanted.details()
+        reader = DetailReader(self._caller, self._asked.per_second)
+        views: set[str] = set()
+        listed = _Listed()
+        self._read_each(self._wanted.details(), reader, views, listed)
+        # What Resource Graph shows and the vault does not list is gone, or the list left it out: the item itself tells.
+        self._read_each(self._wanted.unlisted(listed), reader, views, listed)
+        return views, listed
+
+    def _read_each(self, wanted: Sequence[Wanted], reader: DetailReader, views: set[str], listed: "_Listed") -> None:
         totals = Counter(one.kind for one in wanted)
         done: Counter[str] = Counter()
-        views: set[str] = set()
-        listed: dict[str, set[str]] = {}
         failures: defaultdict[tuple[str, str, str], list[tuple[str, Failure]]] = defaultdict(list)
-        reader = DetailReader(self._caller, self._asked.per_second)
         for found in self._found(wanted, reader):
             kind, key = found.wanted.kind, fold(found.wanted.id)
             done[kind] += 1
-            self._progress.details(kind, done[kind], totals[kind])
-            if found.failure is not None:
-                failures[kind, subscription_of(key), found.failure.code].append((found.wanted.id, found.failure))
+            if kind != ITEM:
+                self._progress.details(kind, done[kind], totals[kind])
+            rows = found.failure or rows_of_detail(found.wanted, found.content)
+            if kind == ITEM and isinstance(rows, Failure) and rows.status == 404:
+                listed.gone.add(key)
                 continue
-            rows = rows_of_detail(found.wanted, found.content)
+            if isinstance(rows, Failure):
+                failures[kind, subscription_of(key), rows.code].append((found.wanted.id, rows))
+                continue
             self._read[SOURCE] += self._spool.add(table_of_detail(kind).name, rows)
             self._hashes[SOURCE].append(hashlib.sha256(msgspec.json.encode(found.content)).hexdigest())
             if kind == "instance_views":
                 views.add(key)
-            elif kind == "vault_items":
-                listed[key] = {row.key for row in rows}
+            elif kind in ("vault_items", ITEM):
+                listed.take(key if kind == "vault_items" else "", rows)
         for (kind, subscription, _), failed in sorted(failures.items()):
-            self._detail_gap(kind, subscription, sorted(failed, key=lambda pair: fold(pair[0])))
-        return views, listed
+            self._detail_gap(
+                "vault_items" if kind == ITEM else kind, subscription, sorted(failed, key=lambda pair: fold(pair[0]))
+            )
 
     def _found(self, wanted: Sequence[Wanted], reader: DetailReader) -> Iterator[Found]:
         left = set(wanted)
@@ -323,7 +339,8 @@ class LiveReader:
         self._gaps.add(Gap(kind, subscription, "refused" if failure.refused else "unreadable", cause, hint))
         for arm_id, why in failed:
             table, column = _REASONS[kind]
-            for key in self._wanted.items_of(arm_id) if kind == "vault_items" else [fold(arm_id)]:
+            several = kind == "vault_items" and "/protecteditems/" not in fold(arm_id)
+            for key in self._wanted.items_of(arm_id) if several else [fold(arm_id)]:
                 self._spool.problems.append(Problem(table, key, column, f"{_words(kind)} could not be read: {why}"))
 
 
@@ -345,7 +362,7 @@ class _Wanted:
         self._instance_views = instance_views
         self._running: list[str] = []
         self._vaults: dict[str, tuple[str, list[str]]] = {}
-        self._items: defaultdict[str, list[str]] = defaultdict(list)
+        self._items: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
 
     def see(self, table: Table, cells: Mapping[str, Any]) -> None:
         """Look at a row."""
@@ -362,19 +379,48 @@ class _Wanted:
             )
             self._vaults[fold(arm_id)] = (arm_id, lacks)
         elif table is PROTECTED_ITEMS and _is_of_vm(cells):
-            self._items[fold(_vault_of(cells))].append(arm_id)
+            self._items[fold(_vault_of(cells))].append((arm_id, fold(cells.get("vm_id", ""))))
 
     def details(self) -> list[Wanted]:
         """Return what to ask for, in an order that does not depend on that of the answers."""
         wanted = [Wanted(kind, arm_id) for arm_id, lacks in self._vaults.values() for kind in lacks]
-        vaults = {key: self._vaults[key][0] for key in self._items if key in self._vaults}
-        wanted += [Wanted("vault_items", arm_id) for arm_id in vaults.values()]
+        # Also of vaults of which Resource Graph shows no item: the first one may be too new for it.
+        wanted += [Wanted("vault_items", arm_id) for arm_id, _ in self._vaults.values()]
         wanted += [Wanted("instance_views", arm_id) for arm_id in self._running]
         return sorted(dict.fromkeys(wanted), key=lambda one: (one.kind, fold(one.id)))
 
+    def unlisted(self, listed: "_Listed") -> list[Wanted]:
+        """Return the items that Resource Graph shows in vaults whose own list does not have them."""
+        wanted = [
+            Wanted(ITEM, arm_id)
+            for vault in listed.vaults
+            for arm_id, vm_id in self._items.get(vault, ())
+            if not listed.has(vault, fold(arm_id), vm_id)
+        ]
+        return sorted(dict.fromkeys(wanted), key=lambda one: fold(one.id))
+
     def items_of(self, vault_id: str) -> list[str]:
         """Return the folded ids of the items of VMs that Resource Graph knows in a vault."""
-        return [fold(item) for item in self._items.get(fold(vault_id), [])]
+        return [fold(item) for item, _ in self._items.get(fold(vault_id), [])]
+
+
+class _Listed:
+    """What vaults say of their items: in which they are, which VMs they protect, and which are gone."""
+
+    def __init__(self) -> None:
+        self.vaults: dict[str, set[str]] = {}
+        self.items: set[str] = set()
+        self.gone: set[str] = set()
+
+    def take(self, vault: str, rows: Sequence[Row]) -> None:
+        """Take in the list of a vault, or one item."""
+        self.items |= {row.key for row in rows}
+        if vault:
+            self.vaults[vault] = {fold(row.cells["vm_id"]) for row in rows if "vm_id" in row.cells}
+
+    def has(self, vault: str, item: str, vm_id: str) -> bool:
+        """Tell whether an item was listed, be it under another id: then it is the item of the same VM."""
+        return item in self.items or (vm_id != "" and vm_id in self.vaults.get(vault, ()))
 
 
 def _is_of_vm(cells: Mapping[str, Any]) -> bool:
@@ -392,15 +438,19 @@ def _without_power(cells: Mapping[str, Any], views: set[str]) -> Mapping[str, An
     return cells
 
 
-def _superseded(cells: Mapping[str, Any], listed: Mapping[str, set[str]]) -> Mapping[str, Any] | None:
+def _superseded(cells: Mapping[str, Any], listed: _Listed) -> Mapping[str, Any] | None:
     """Take away what Resource Graph says of items that their own vault has listed, later and with all that there is.
 
     That the VM was deleted only Resource Graph knows.
     """
-    items = listed.get(fold(_vault_of(cells)))
-    if items is None or cells["source"] != GRAPH_SOURCE or not _is_of_vm(cells):
+    if cells["source"] != GRAPH_SOURCE or not _is_of_vm(cells):
         return cells
-    if not cells.get("datasource_deleted") or fold(cells["id"]) not in items:
+    key, vault = fold(cells["id"]), fold(_vault_of(cells))
+    if key in listed.gone:
+        return None
+    if not listed.has(vault, key, fold(cells.get("vm_id", ""))):
+        return cells
+    if not cells.get("datasource_deleted") or key not in listed.items:
         return None
     kept = ("id", "key", "source", "resource_group_name", "vault_length", "tags_read", "datasource_deleted")
     return {name: cells[name] for name in kept if name in cells}

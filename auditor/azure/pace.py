@@ -1,5 +1,6 @@
 """How fast Azure may be asked: Resource Graph's quota by its headers, everything else at a rate."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ Headers = Mapping[str, str]
 
 _RESERVE = 1  # left of a window until it is known when windows end
 _MARGIN = 0.05  # seconds that an answer may have been on its way
-_ROUNDING = 1.05  # seconds by which an end that is told in whole seconds may be off
+_ROUNDING = 1.0  # seconds by which an end that is told in whole seconds may be off
 _LONGEST = 300.0  # seconds; nobody waits longer for a quota
 _LOW_SECONDS = 2.0  # what is left of another quota, in seconds of our own rate, below which we hold back
 
@@ -32,35 +33,39 @@ class Timing:
 
 
 class Ticket(NamedTuple):
-    """Leave to ask once: the window it belongs to, and when it was given."""
+    """Leave to ask once: the window it belongs to, when it was given, and as which of the window."""
 
     window: int
     given: float
+    place: int = 1
 
 
 class GraphQuota:
     """Keeps to Resource Graph's quota, which is so many queries in each window of a few seconds.
 
-    Every answer tells what is left and, in whole seconds, when the window ends. Both are only seen with the delay of
-    the network, and whether the seconds are rounded up or down is not documented. So at first one query of each window
-    is kept back, and is asked alone when the window should be over: when what is left has grown, windows end as
-    expected and from then on nothing is kept back.
+    Every answer tells what is left and, in whole seconds, when the window ends. Neither how these seconds are rounded
+    nor whether they count from when the query came or from when the answer left is documented. So at first one query of
+    each window is kept back, and is asked alone when the window should be over, counted from when the query was sent.
+    When what is left has grown, windows end as expected and from then on nothing is kept back; else they are expected
+    later: counted from when the answer came, and then one second more.
+
+    https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests
 
     Attributes:
         waited: seconds in which somebody wanted to ask and nobody could.
-
-    https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests
     """
 
     def __init__(self, timing: Timing) -> None:
         """Begin with one query: nothing is known yet."""
         self._timing = timing
-        self._changed = threading.Condition()
+        self._changed = threading.Lock()
         self._left = 1 + _RESERVE
         self._limit = 1
         self._highest = 0
-        self._ends: float | None = None
-        self._margin = _MARGIN
+        self._sent = 0
+        self._early: float | None = None
+        self._late: float | None = None
+        self._patience = 0
         self._window = 0
         self._trusted = False
         self._probing = False
@@ -83,27 +88,38 @@ class GraphQuota:
                         self._held_since = None
                     return ticket
                 self._held_since = self._held_since if self._held_since is not None else now
-                until = self._ends + self._margin if self._ends is not None and not self._probing else None
+                until = self._over() if not self._probing else None
             pause = max(until - now, 0.001) if until is not None else 0.05
             if self._timing.wait(min(pause, 1.0)):
                 raise StoppedError
 
+    def _over(self) -> float | None:
+        """Return when the window should be over; ``None`` before any answer told."""
+        if self._early is None or self._late is None:
+            return None
+        return (self._early, self._late, self._late + _ROUNDING)[self._patience] + _MARGIN
+
     def _leave_at(self, now: float) -> Ticket | None:
         if self._probing:
             return None
-        if self._ends is not None and now >= self._ends + self._margin:
+        over = self._over()
+        if over is not None and now >= over:
             self._window += 1
-            self._ends = None
+            self._sent = 0
+            self._early = self._late = None
             if self._highest:
                 self._limit, self._highest = self._highest, 0
-            if not self._trusted:
-                self._probing = True
-                return Ticket(self._window, now)
             self._left = self._limit
+            self._probing = not self._trusted
+            return self._ticket(now)
         if self._left > (0 if self._trusted else _RESERVE):
-            self._left -= 1
-            return Ticket(self._window, now)
+            return self._ticket(now)
         return None
+
+    def _ticket(self, now: float) -> Ticket:
+        self._left -= 1
+        self._sent += 1
+        return Ticket(self._window, now, self._sent)
 
     def leave(self, ticket: Ticket, headers: Headers, *, throttled: bool) -> None:
         """Take in what an answer told; without headers it only makes room for the next one."""
@@ -111,27 +127,31 @@ class GraphQuota:
         with self._changed:
             if ticket.window != self._window:
                 return
+            now = self._timing.now()
             probed, self._probing = self._probing, False
             if throttled:
                 # Others ask with the same identity, or the window lasts longer than it seemed.
                 self._left, self._trusted = 0, False
-                self._margin = min(self._margin + 0.25, _ROUNDING)
-                self._ends = self._timing.now() + (ends if ends is not None else 5.0)
-            elif left is None or ends is None:
+                self._patience = min(self._patience + 1, 2)
+                self._early = self._late = now + (ends if ends is not None else 5.0)
+                return
+            if left is None or ends is None:
                 self._left += 1
-                if probed:
-                    self._trusted = True
+                self._trusted = self._trusted or probed
+                return
+            self._early = min(self._early or math.inf, ticket.given + ends)
+            self._late = min(self._late or math.inf, now + ends)
+            # What is left may count queries that were sent after this one: the last one sent knows the limit.
+            self._highest = max(self._highest, left + ticket.place)
+            self._limit = max(self._limit, self._highest)
+            if probed and left == 0:
+                self._patience = min(self._patience + 1, 2)
+                self._left = 0
+            elif probed or self._sent == 1:
+                self._trusted = probed
+                self._left = left
             else:
-                first = self._ends is None
-                self._highest = max(self._highest, left + 1)
-                self._limit = max(self._limit, self._highest)
-                self._ends = ticket.given + ends if first else min(self._ends or 0.0, ticket.given + ends)
-                if probed:
-                    self._trusted = left > 0
-                    self._margin = self._margin if self._trusted else _ROUNDING
-                    self._left = left
-                else:
-                    self._left = left if first and not self._trusted else min(self._left, left)
+                self._left = min(self._left, left)
 
     def lost(self, ticket: Ticket) -> None:
         """Note that no answer came; whether it was counted is not known."""
@@ -140,7 +160,7 @@ class GraphQuota:
     @property
     def known(self) -> tuple[int, int] | None:
         """How many queries are left, of how many in a window; ``None`` where Azure did not say."""
-        return (self._left, self._limit) if self._ends is not None else None
+        return (self._left, self._limit) if self._early is not None else None
 
 
 class Rate:
@@ -187,7 +207,7 @@ def retry_after(headers: Headers) -> float | None:
     """Return how many seconds Azure asks to wait before the next try; ``None`` when it does not say."""
     for name, unit in (("Retry-After", 1.0), ("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0)):
         text = headers.get(name, "")
-        if text.isascii() and text.replace(".", "", 1).isdigit():
+        if len(text) < 20 and text.isascii() and text.replace(".", "", 1).isdigit():
             return min(float(text) / unit, _LONGEST)
     return None
 
@@ -204,7 +224,7 @@ def _seconds(headers: Headers) -> float | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    return int(text) if text is not None and len(text) < 10 and text.isascii() and text.isdigit() else None
 
 
 def reads_left(headers: Headers) -> int | None:

@@ -1,7 +1,9 @@
 """Which subscriptions are read, which of them are judged, and whether they can be seen whole."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -16,6 +18,8 @@ from auditor.inventory.tables import SCALE_SETS, SUBSCRIPTIONS, VIRTUAL_MACHINES
 from auditor.text import fold
 
 VERSION = "2022-12-01"
+GROUPS_VERSION = "2020-05-01"
+_ENDED = ("disabled", "deleted")  # states of subscriptions that Resource Graph need not show
 # Read where they are judged; everything else may belong to them wherever it is.
 JUDGED_ONLY = (VIRTUAL_MACHINES.name, SCALE_SETS.name)
 BATCH = 300  # subscriptions that one query names
@@ -51,9 +55,14 @@ class Subscription(msgspec.Struct, frozen=True):
     """A subscription as Resource Manager lists it; ``tenant`` is that of its owner, whoever manages it."""
 
     id: str = msgspec.field(name="subscriptionId")
-    name: str = msgspec.field(name="displayName", default="")
-    tenant: str = msgspec.field(name="tenantId", default="")
-    state: str = ""
+    name: Any = msgspec.field(name="displayName", default="")
+    tenant_id: Any = msgspec.field(name="tenantId", default="")
+    state: Any = ""
+
+    @property
+    def tenant(self) -> str:
+        """The folded id of the tenant, empty where the list does not say it."""
+        return fold(self.tenant_id) if isinstance(self.tenant_id, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,12 @@ class Reach:
     gaps: tuple[Gap, ...] = ()
     notices: tuple[str, ...] = ()
     batched: bool = False
+
+    @property
+    def key(self) -> str:
+        """A hash of what can be seen, and of what cannot."""
+        seen = [sorted(self.asked), sorted(self.judged), sorted(self.read), sorted(self.gaps), self.groups]
+        return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
 
     def scopes(self, *, judged_only: bool) -> list[QueryScope]:
         """Return the scopes of the queries that together look at everything once."""
@@ -118,16 +133,15 @@ def find_reach(caller: Caller, quota: GraphQuota, asked: Asked) -> Reach:
     wanted = [fold(name) for name in asked.subscriptions]
     gaps: list[Gap] = []
     for group in asked.management_groups:
-        within = _within(caller, quota, group)
-        if isinstance(within, Failure):
-            cause = f"management group {group} could not be read: {within}"
+        within, failure = _within(caller, quota, group, rate)
+        wanted += within
+        if failure is not None:
+            cause = f"which subscriptions are in management group {group} could not be read: {failure}"
             gaps.append(Gap(EVERY_TABLE, "", "refused", cause, "Check its id, and ask for Reader on it."))
-        else:
-            wanted += within
     gaps += [_unseen(name, caller) for name in dict.fromkeys(wanted) if name not in visible]
     home = caller.session.identity.tenant
-    tenants = {home, *(fold(visible[name].tenant) for name in wanted if name in visible)}
-    read = {key for key, one in visible.items() if not home or fold(one.tenant) in tenants}
+    tenants = {home, "", *(visible[name].tenant for name in wanted if name in visible)}
+    read = {key for key, one in visible.items() if not home or one.tenant in tenants}
     judged = {name for name in wanted if name in visible} if asked.scope else read
     notices = []
     if len(read) < len(visible):
@@ -143,7 +157,7 @@ def find_reach(caller: Caller, quota: GraphQuota, asked: Asked) -> Reach:
         asked=frozenset(wanted) if asked.scope else frozenset(judged),
         judged=frozenset(judged),
         read=frozenset(read | judged),
-        enabled=frozenset(key for key in read | judged if fold(visible[key].state) == "enabled"),
+        enabled=frozenset(key for key in read | judged if str(visible[key].state).lower() not in _ENDED),
         groups=asked.management_groups if not asked.subscriptions else (),
         gaps=tuple(gaps),
         notices=tuple(notices),
@@ -156,10 +170,24 @@ def _unseen(subscription: str, caller: Caller) -> Gap:
     return Gap(EVERY_TABLE, subscription, "refused", cause, hint)
 
 
-def _within(caller: Caller, quota: GraphQuota, group: str) -> list[str] | Failure:
-    """Return the subscriptions below a management group."""
+class _Descendant(msgspec.Struct, frozen=True):
+    name: str
+    type: str = ""
+
+
+def _within(caller: Caller, quota: GraphQuota, group: str, rate: Rate) -> tuple[list[str], Failure | None]:
+    """Return the subscriptions below a management group, and why they may not be all.
+
+    Resource Manager names those too that the caller cannot see into; Resource Graph leaves them out.
+    """
+    path = f"/providers/Microsoft.Management/managementGroups/{group}/descendants"
+    listed = read_list(caller, path, GROUPS_VERSION, rate, _Descendant)
+    if not isinstance(listed, Failure):
+        return [fold(entry.name) for entry in listed if fold(entry.type).endswith("/subscriptions")], None
     rows = GraphReader(caller, quota).whole(SUBSCRIPTIONS, QueryScope((), (group,)))
-    return rows if isinstance(rows, Failure) else [fold(str(row.id)).rpartition("/")[2] for row in rows]
+    if isinstance(rows, Failure):
+        return [], rows
+    return [fold(str(row.id)).rpartition("/")[2] for row in rows], listed
 
 
 def _unseen_parts(

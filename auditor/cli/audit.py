@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from auditor.assessment.assess import Assessment
     from auditor.assessment.model import Report
+    from auditor.assessment.question import Question
+    from auditor.inventory.model import Inventory
 
 
 def audit(
@@ -174,34 +176,53 @@ def assessed(
     """Yield the assessment of exports, or of Azure; its database and files live as long as the block."""
     check_inventory(inventory, live)
     from auditor.assessment.assess import assess
-    from auditor.assessment.question import Question
-    from auditor.inventory.read import read_inventory
 
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
-        if inventory:
-            facts = read_inventory([Path(name) for name in inventory], folder, settings.complete)
-        else:
-            facts = read_azure(live, settings.config.azure, folder)
-        if settings.as_of is None:
-            settings.exemptions.check_terms(facts.collected_at)
-        question = Question(
-            rules=settings.rules,
-            exclusions=settings.exclusions,
-            intents=settings.intents,
-            config=settings.config,
-            config_sha256=settings.config_sha256,
-            primary_endpoint=primary_endpoint,
-            as_of=settings.as_of,
-            complete=settings.complete,
-            exemptions=settings.exemptions,
-            baseline=baseline,
-            known=settings.known,
-            # What was read live knows by itself which of the subscriptions asked for it could see.
-            subscriptions=live.folded_subscriptions() if inventory else frozenset(),
-        )
+        facts = facts_of(inventory, settings, live, folder)
+        question = question_of(settings, primary_endpoint, live, inventory, baseline)
         assessment = assess(facts, folder, question, brief=brief)
         try:
             yield assessment
         finally:
             assessment.estate.connection.close()
+
+
+def facts_of(inventory: list[str], settings: Settings, live: LiveFlags, folder: Path) -> "Inventory":
+    """Read an inventory, or Azure, into a folder that must outlive what comes of it."""
+    from auditor.inventory.read import read_inventory
+
+    if inventory:
+        facts = read_inventory([Path(name) for name in inventory], folder, settings.complete)
+    else:
+        facts = read_azure(live, settings.config.azure, folder)
+    if settings.as_of is None:
+        settings.exemptions.check_terms(facts.collected_at)
+    return facts
+
+
+def question_of(
+    settings: Settings,
+    primary_endpoint: str | None,
+    live: LiveFlags,
+    inventory: list[str],
+    baseline: "Report | None" = None,
+) -> "Question":
+    """Return what is asked of an inventory."""
+    from auditor.assessment.question import Question
+
+    return Question(
+        rules=settings.rules,
+        exclusions=settings.exclusions,
+        intents=settings.intents,
+        config=settings.config,
+        config_sha256=settings.config_sha256,
+        primary_endpoint=primary_endpoint,
+        as_of=settings.as_of,
+        complete=settings.complete,
+        exemptions=settings.exemptions,
+        baseline=baseline,
+        known=settings.known,
+        # What was read live knows by itself which of the subscriptions asked for it could see.
+        subscriptions=live.folded_subscriptions() if inventory else frozenset(),
+    )

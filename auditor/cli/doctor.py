@@ -45,7 +45,7 @@ def doctor(
         found = diagnose(caller_of(session), asked)
         home = session.identity.tenant or "not told"
         _say("Cloud", f"{session.cloud.name} ({session.cloud.endpoint})")
-        _say("Signed in", f"{session.identity.name}, tenant {home}, by {settings.login}")
+        _say("Signed in", f"{session.identity.name}, tenant {home}, login {settings.login}")
     for label, text in (*_environment(found), *_subscriptions(found), *_next(found)):
         _say(label, text)
     raise typer.Exit(ExitCode.CANNOT_CONCLUDE if found.complaints or _missing(found) else ExitCode.OK)

@@ -188,6 +188,8 @@ def read_azure(flags: LiveFlags, config: Azure, folder: Path, target: Path | Non
 
 def beside(target: Path) -> Path:
     """Return the folder in which what was read is kept until the snapshot is there."""
+    if not target.name or target.name == "..":
+        raise UsageError(f"-o {target} is no name for a snapshot", "Name a new folder.")
     return target.with_name(f"{target.name}.partial")
 
 

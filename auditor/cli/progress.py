@@ -1,8 +1,10 @@
 """How reading Azure goes on: a live table on a terminal, a line now and then elsewhere; all on standard error."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from auditor.text import printable
@@ -31,7 +33,7 @@ class Shown:
 
     def __enter__(self) -> Self:
         """Take over the terminal, if there is one."""
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -72,8 +74,11 @@ class Shown:
         """Write a line."""
         if self._bars is not None:
             self._bars.console.print(printable(line), soft_wrap=True)
-        else:
+            return
+        try:
             print(printable(line), file=sys.stderr, flush=True)  # noqa: T201 -- standard error is for that
+        except OSError:  # nobody reads it any more, or there is no room for it: the work goes on
+            sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- as long as the process
 
     def _show(self, what: str, done: int, total: int) -> None:
         self._done[what] = (done, max(done, total))

@@ -130,6 +130,73 @@ class Azure(_Strict, frozen=True):
     ] = 20.0
 
 
+class VaultTemplate(_Strict, frozen=True):
+    """Vaults that remediation creates where none is right."""
+
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z][A-Za-z0-9{}-]*$",
+            description="Their names; {location} and {intent} are put in. 2 to 50 letters, digits and hyphens.",
+        ),
+    ] = "rsv-{location}-{intent}"
+    resource_group: Annotated[
+        str | None,
+        msgspec.Meta(description="The resource group they go into, in the subscription of the VMs; it must exist."),
+    ] = None
+    tags: Annotated[dict[str, str], msgspec.Meta(description="Their tags.")] = msgspec.field(default_factory=dict)
+    soft_delete_days: Annotated[int, msgspec.Meta(ge=14, le=180, description="Days that deleted backups are kept.")] = (
+        14
+    )
+    public_network_access: Annotated[
+        Literal["Enabled", "Disabled"], msgspec.Meta(description="Whether they can be reached from public networks.")
+    ] = "Enabled"
+
+
+Clock: TypeAlias = Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):(00|30)$")]
+
+
+class PolicyTemplate(_Strict, frozen=True):
+    """Backup policies that remediation defines where none is right."""
+
+    name: Annotated[
+        str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9-]{2,100}$", description="The name of the policy in each vault.")
+    ] = "auditor-daily"
+    type: Annotated[Literal["V1", "V2"], msgspec.Meta(description="V1 (standard) or V2 (enhanced).")] = "V1"
+    times: Annotated[
+        list[Clock],
+        msgspec.Meta(
+            min_length=1, max_length=5, description="When backups start, on the half hour; V1 takes one, V2 up to five."
+        ),
+    ] = msgspec.field(default_factory=lambda: ["22:00"])
+    interval_hours: Annotated[
+        Literal[4, 6, 8, 12] | None,
+        msgspec.Meta(description="V2: a backup every so many hours instead, from the first of the times on."),
+    ] = None
+    window_hours: Annotated[int, msgspec.Meta(ge=4, le=24, description="V2: for so many hours a day.")] = 12
+    time_zone: Annotated[str, msgspec.Meta(min_length=1, description="Windows name of the time zone.")] = "UTC"
+    daily_days: Annotated[int, msgspec.Meta(ge=7, le=9999, description="Days that daily points are kept.")] = 30
+    weekly_weeks: Annotated[int, msgspec.Meta(ge=0, le=5163, description="Weeks that weekly points are kept.")] = 0
+    monthly_months: Annotated[int, msgspec.Meta(ge=0, le=1188, description="Months that monthly points are kept.")] = 0
+    yearly_years: Annotated[int, msgspec.Meta(ge=0, le=99, description="Years that yearly points are kept.")] = 0
+    instant_restore_days: Annotated[
+        int, msgspec.Meta(ge=1, le=30, description="Days that snapshots are kept: 1 to 5 with V1, 1 to 30 with V2.")
+    ] = 2
+
+
+class Remediation(_Strict, frozen=True):
+    """What auditor plan makes where nothing that is there is right."""
+
+    vault: Annotated[VaultTemplate, msgspec.Meta(description="Vaults to create.")] = VaultTemplate()
+    policy: Annotated[PolicyTemplate, msgspec.Meta(description="Backup policies to define.")] = PolicyTemplate()
+    vms_per_vault: Annotated[
+        int, msgspec.Meta(ge=1, le=1000, description="VMs that a vault may hold; Azure's limit is 1,000.")
+    ] = 1000
+    vms_per_policy: Annotated[
+        int, msgspec.Meta(ge=1, le=1000, description="VMs that a policy may protect; older limits were 100.")
+    ] = 1000
+
+
 class Config(_Strict, frozen=True):
     """The settings of one organisation: auditor.yaml."""
 
@@ -167,6 +234,7 @@ class Config(_Strict, frozen=True):
     ] = None
     scope: Annotated[Scope, msgspec.Meta(description="Which resources are not judged.")] = Scope()
     azure: Annotated[Azure, msgspec.Meta(description="How Azure is read.")] = Azure()
+    remediation: Annotated[Remediation, msgspec.Meta(description="What auditor plan makes.")] = Remediation()
     exports: Annotated[Exports, msgspec.Meta(description="What is known about the exports.")] = Exports()
     exemptions: Annotated[
         ExemptionsFile | str,
@@ -274,6 +342,9 @@ _SHAPES: dict[Steps, type[msgspec.Struct]] = {
     ("scope",): Scope,
     ("rpo",): Rpo,
     ("azure",): Azure,
+    ("remediation",): Remediation,
+    ("remediation", "vault"): VaultTemplate,
+    ("remediation", "policy"): PolicyTemplate,
     ("exports",): Exports,
     ("exemptions",): ExemptionsFile,
 }

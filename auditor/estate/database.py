@@ -18,7 +18,7 @@ from auditor.estate.fields import TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.estate.retention import read_retention
 from auditor.estate.schedule import Runs, read_schedule
-from auditor.inventory.facts import load_facts, quiet_connection
+from auditor.inventory.facts import Change, load_facts, quiet_connection
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold, visible
@@ -85,6 +85,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     exemptions: Exemptions = NO_EXEMPTIONS,
     exempt_from: Sequence[str] = (),
     subscriptions: frozenset[str] = frozenset(),
+    change: Change | None = None,
 ) -> Estate:
     """Load an inventory, merge what was read twice, and make the subjects.
 
@@ -100,13 +101,14 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         exemptions: what was exempted.
         exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
         subscriptions: folded ids of those that somebody asked about; one that nothing is in is a gap.
+        change: what would be different.
     """
     now = as_of if as_of is not None else inventory.collected_at
     # What happened while the inventory was read may be in it: it is no later than now.
     until = now if as_of is not None else inventory.collected_until or now
     connection = connect(folder)
     loader = _Loader(connection, folder)
-    problems = [*inventory.problems, *load_facts(connection, inventory)]
+    problems = [*inventory.problems, *load_facts(connection, inventory, change)]
     wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}
     problems += loader.tags(wanted | ({TagName("vm", fold(rpo.tag))} if rpo is not None else set()))
     loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
@@ -121,7 +123,10 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
     folder_of_sql = Path(__file__).parent
     connection.execute((folder_of_sql / "items.sql").read_text(encoding="utf-8"))
-    gaps = sorted({*inventory.gaps, *_unattributed(connection), *_unheld(connection, inventory.gaps, subscriptions)})
+    found = {*_unattributed(connection), *_unheld(connection, inventory.gaps, subscriptions)}
+    judged = subscriptions or (inventory.origin.judged if inventory.origin is not None else None)
+    looked_into = inventory.looked_into if judged is None else inventory.looked_into & judged
+    gaps = sorted({*inventory.gaps, *found, *_without_vms(connection, looked_into)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
     loader.rows("unread_rows", types, _unread(gaps, reach_all=reach_all))
@@ -370,6 +375,22 @@ def _unheld(connection: duckdb.DuckDBPyConnection, gaps: Sequence[Gap], asked: f
             "Check its id, and read or export it too.",
         )
         for subscription in sorted(asked - held)
+    ]
+
+
+def _without_vms(connection: duckdb.DuckDBPyConnection, looked_into: frozenset[str]) -> list[Gap]:
+    """Subscriptions that are to be judged, and of which only what may belong to others' VMs was read."""
+    rows = connection.execute("SELECT DISTINCT subscription_id FROM virtual_machines").fetchall() if looked_into else []
+    return [
+        Gap(
+            table,
+            subscription,
+            "unreadable",
+            f"the VMs of subscription {subscription} were not read: it was only looked into",
+            "Read it too: auditor collect --subscription.",
+        )
+        for subscription in sorted(looked_into - {held for (held,) in rows})
+        for table in ("virtual_machines", "scale_sets")
     ]
 
 

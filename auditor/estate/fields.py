@@ -439,6 +439,8 @@ _HIDDEN = {
     "vault.declared_soft_delete_days",
     "policy.schedule_policy",
     "policy.retention_policy",
+    "policy.tiering_policy",
+    "policy.instant_restore_groups",
     "item.arm_type",
     "item.extended_read",
     "item.disk_exclusion",

@@ -14,7 +14,8 @@ The view ``TABLE`` gives absent values their declared meaning. ``facts_tags`` ho
 value_key); a tag whose value could not be used has none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +92,39 @@ def links_of(table: Table) -> dict[str, tuple[str, str]]:
     return links
 
 
-def load_facts(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> list[Problem]:
-    """Make the tables of facts in an empty database.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would be different of an inventory.
+
+    Attributes:
+        added: for each table an NDJSON file of rows, as in ``Inventory.spool``, of resources that are not there yet.
+        longest: in bytes; no row of theirs is longer.
+        updates: by table (values by column, folded ids): these values instead of what was read.
+    """
+
+    added: Mapping[str, Path]
+    longest: int
+    updates: Mapping[str, Sequence[tuple[Mapping[str, Any], Sequence[str]]]]
+
+
+def load_facts(
+    connection: duckdb.DuckDBPyConnection, inventory: Inventory, change: Change | None = None
+) -> list[Problem]:
+    """Make the tables of facts in an empty database, as they are or as they would be after a change.
 
     Returns:
         Where what was read twice disagrees; such a fact is not known.
     """
     problems: list[Problem] = []
-    whole = inventory.snapshots[0] if len(inventory.snapshots) == 1 and not inventory.spool else None
+    whole = inventory.snapshots[0] if len(inventory.snapshots) == 1 and not inventory.spool and change is None else None
     if whole is not None:  # numbered and linked already
         for table in TABLES:
             _view_of(connection, f"facts_{table.name}", _snapshot_sql(table, whole, with_links=True))
         _view_of(connection, "facts_tags", f"SELECT * FROM read_parquet({quoted(whole.folder / 'tags.parquet')})")
     else:
         for table in TABLES:
-            problems += _merge(connection, table, inventory)
+            problems += _merge(connection, table, inventory, change)
+            _number(connection, f"facts_{table.name}")
         link_facts(connection)
         _gather_tags(connection)
     for table in TABLES:
@@ -113,16 +132,20 @@ def load_facts(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> l
     return problems
 
 
-def _merge(connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inventory) -> list[Problem]:
+def _merge(
+    connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inventory, change: Change | None
+) -> list[Problem]:
     """Make the table of facts of all that was read; where rows are of one resource, one row of them."""
     name = f"facts_{table.name}"
     types = stored_columns(table)
     spool = inventory.spool.get(table.name)
     parts = [_spool_sql(spool, inventory.longest, types, twins=not inventory.ascii)] if spool is not None else []
     parts += [_snapshot_sql(table, snapshot, with_links=False) for snapshot in inventory.snapshots]
+    if change is not None and table.name in change.added:
+        parts.append(_spool_sql(change.added[table.name], change.longest, types, twins=True))
     if not parts:
         described = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
-        connection.execute(f"CREATE TABLE {name} ({described}, tags {_TAGS}, n INTEGER)")
+        connection.execute(f"CREATE TABLE {name} ({described}, tags {_TAGS})")
         return []
     connection.execute(f"CREATE TABLE {name} AS {' UNION ALL '.join(parts)}")
     twice = connection.execute(f"SELECT key FROM {name} GROUP BY key HAVING count(*) > 1").fetchall()
@@ -138,12 +161,27 @@ def _merge(connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inven
             " WHERE key IN (SELECT key FROM twice) GROUP BY key;"
             f" DROP TABLE {name}; DROP TABLE twice; ALTER TABLE merged RENAME TO {name}",
         )
+    for values, keys in change.updates.get(table.name, ()) if change is not None else ():
+        _update(connection, name, values, keys)
+    return problems
+
+
+def _update(connection: duckdb.DuckDBPyConnection, name: str, values: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Give rows other values; what could not be used of the old ones no longer matters."""
+    cells = ", ".join(f'"{column}" = ?' for column in values)
+    usable = f"bad = list_filter(bad, lambda c: NOT list_contains([{', '.join(map(quoted, values))}], c))"
+    connection.execute(
+        f"UPDATE {name} SET {cells}, {usable} WHERE key IN (SELECT unnest(CAST(? AS VARCHAR[])))",
+        [*values.values(), list(keys)],
+    )
+
+
+def _number(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     connection.execute(
         f"ALTER TABLE {name} ADD COLUMN n INTEGER; UPDATE {name} SET n = place.n FROM"
         f" (SELECT rowid AS r, row_number() OVER (ORDER BY key) - 1 AS n FROM {name}) place"
         f" WHERE place.r = {name}.rowid",
     )
-    return problems
 
 
 def link_facts(connection: duckdb.DuckDBPyConnection) -> None:
@@ -247,11 +285,13 @@ def _snapshot_sql(table: Table, snapshot: Snapshot, *, with_links: bool) -> str:
     file = quoted(snapshot.folder / f"{table.name}.parquet")
     if with_links:
         return f"SELECT {', '.join(cells)} FROM read_parquet({file})"
+    names = ", ".join(quoted(subscription) for subscription in sorted(snapshot.elsewhere))
+    here = f" WHERE coalesce(subscription_id NOT IN ({names}), TRUE)" if names else ""
     tags = (
         "SELECT n, list({'n': name, 'nk': name_key, 'v': value, 'vk': value_key} ORDER BY name_key, value_key) AS tags"
         f" FROM read_parquet({quoted(snapshot.folder / 'tags.parquet')}) WHERE kind = '{table.name}' GROUP BY n"
     )
-    return f"SELECT {', '.join(cells)} FROM read_parquet({file}) LEFT JOIN ({tags}) USING (n)"
+    return f"SELECT {', '.join(cells)} FROM read_parquet({file}) LEFT JOIN ({tags}) USING (n){here}"
 
 
 def _disagreements(connection: duckdb.DuckDBPyConnection, table: Table, name: str) -> list[Problem]:

@@ -56,6 +56,7 @@ class Snapshot:
         folder: where it is.
         name: what to call it.
         columns: those that each of its tables holds.
+        elsewhere: subscriptions whose rows another snapshot holds, that knows better.
         sha256: of the bytes of its manifest, which holds the hashes of its tables.
     """
 
@@ -63,6 +64,7 @@ class Snapshot:
     name: str
     columns: Mapping[str, frozenset[str]]
     sha256: str
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Origin:
         scope: what was asked for, as ids; empty for all that could be read.
         judged: the folded ids of the subscriptions in that scope. Others were read too, for what lies in them may
             belong to these.
+        read: those that were looked into, these among them; only of those that are judged VMs were read.
         queries: what Resource Graph was asked, and the versions of other interfaces.
     """
 
@@ -84,6 +87,7 @@ class Origin:
     principal: str
     scope: tuple[str, ...]
     judged: frozenset[str]
+    read: frozenset[str]
     queries: tuple[str, ...]
 
 
@@ -108,6 +112,7 @@ class Inventory:
         notices: what is worth knowing about the inventory as a whole.
         ascii: nothing in the spool goes beyond ASCII, so that no row has a folded twin.
         origin: where it came from, when it was read from Azure.
+        looked_into: folded ids of subscriptions whose VMs were not read, because they were not to be judged.
     """
 
     spool: Mapping[str, Path]
@@ -126,3 +131,4 @@ class Inventory:
     notices: tuple[str, ...] = ()
     ascii: bool = False
     origin: Origin | None = None
+    looked_into: frozenset[str] = frozenset()

@@ -83,6 +83,7 @@ def _narrowed(gap: Gap, part: Inventory, parts: Sequence[Inventory], assumed: fr
 
 def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory:
     """Take several inventories for one estate."""
+    parts = _each_once(parts)
     rows = {table: sum(part.rows.get(table, 0) for part in parts) for part in parts for table in part.rows}
     assumed = complete.union(*(part.assumed for part in parts))
     gaps = {narrowed for part in parts for gap in part.gaps for narrowed in _narrowed(gap, part, parts, assumed)}
@@ -114,7 +115,35 @@ def _together(parts: Sequence[Inventory], complete: frozenset[str]) -> Inventory
         notices=tuple(notices),
         ascii=all(part.ascii for part in parts if part.spool),
         origin=_origin([part.origin for part in parts]),
+        looked_into=frozenset[str]().union(*(part.looked_into for part in parts)) - _judged(parts),
     )
+
+
+def _judged(parts: Sequence[Inventory]) -> frozenset[str]:
+    return frozenset[str]().union(*(part.origin.judged for part in parts if part.origin is not None))
+
+
+def _each_once(parts: Sequence[Inventory]) -> list[Inventory]:
+    """Let rows of a subscription that some snapshots only looked into come from the one that knows it best.
+
+    That is one that judged it, else the newest: an item that was deleted since must not come back out of an older one.
+    """
+    judged = _judged(parts)
+    dated = sorted((part.collected_at or 0, number) for number, part in enumerate(parts) if part.origin is not None)
+    newest = {sub: number for _, number in dated for sub in parts[number].looked_into}
+    return [
+        replace(
+            part,
+            snapshots=tuple(
+                replace(
+                    snapshot,
+                    elsewhere=frozenset(sub for sub in part.looked_into if sub in judged or newest[sub] != number),
+                )
+                for snapshot in part.snapshots
+            ),
+        )
+        for number, part in enumerate(parts)
+    ]
 
 
 def _origin(origins: Sequence[Origin | None]) -> Origin | None:
@@ -129,5 +158,6 @@ def _origin(origins: Sequence[Origin | None]) -> Origin | None:
         # All of a tenant, in one of them, is more than any list.
         scope=tuple(sorted({name for origin in known for name in origin.scope})) if all(o.scope for o in known) else (),
         judged=frozenset[str]().union(*(origin.judged for origin in known)),
+        read=frozenset[str]().union(*(origin.read for origin in known)),
         queries=tuple(dict.fromkeys(query for origin in known for query in origin.queries)),
     )

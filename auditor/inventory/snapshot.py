@@ -72,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     collected_at: str | None
     collected_until: str | None = None
     judged: list[str] | None = None
+    read: list[str] = []
     notices: list[str] = []
     tables: dict[str, TableFile]
     coverage: list[TableCoverage]
@@ -104,7 +105,8 @@ def write_snapshot(
         raise UsageError(f"cannot write {target}: {error.strerror}", "Choose another folder.") from error
     try:
         tables = {
-            table.name: _copy(connection, made, table.name, f"SELECT * FROM facts_{table.name}") for table in TABLES
+            table.name: _copy(connection, made, table.name, f"SELECT * FROM facts_{table.name} ORDER BY n")
+            for table in TABLES
         }
         tables["tags"] = _copy(
             connection, made, "tags", f"SELECT {', '.join(TAG_COLUMNS)} FROM facts_tags ORDER BY ALL"
@@ -118,6 +120,7 @@ def write_snapshot(
             principal=origin.principal if origin is not None else None,
             scope=list(origin.scope) if origin is not None else [],
             judged=sorted(origin.judged) if origin is not None else None,
+            read=sorted(origin.read) if origin is not None else [],
             notices=list(inventory.notices) if origin is not None else [],
             collected_at=_shown(inventory.collected_at),
             collected_until=_shown(inventory.collected_until),
@@ -245,6 +248,7 @@ def open_snapshot(folder: Path) -> Inventory:
             *([f"The snapshot was made by {manifest.tool}, which did not read {', '.join(unread)}."] if unread else []),
         ),
         origin=_origin(manifest),
+        looked_into=frozenset(manifest.read) - frozenset(manifest.judged or ()),
     )
 
 
@@ -257,6 +261,7 @@ def _origin(manifest: Manifest) -> Origin | None:
         principal=manifest.principal or "",
         scope=tuple(manifest.scope),
         judged=frozenset(manifest.judged),
+        read=frozenset(manifest.read),
         queries=tuple(manifest.queries),
     )
 

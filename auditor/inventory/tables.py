@@ -384,6 +384,8 @@ BACKUP_POLICIES = Table(
             "`OnlyCrashConsistent`: backups that need no agent",
             absent="none",
         ),
+        Column("tiering_policy", "json", (_P + "tieringPolicy",), "When points move to the archive tier"),
+        Column("instant_restore_groups", "json", (_P + "instantRPDetails",), "Names of the groups of snapshots"),
         Column(
             "protected_items_count",
             "number",

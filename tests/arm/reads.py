@@ -4,7 +4,7 @@ from arm.faults import forbidden
 from arm.ids import Json
 from arm.operations import Operation
 from arm.routing import Route
-from arm.web import Answer, Call, Refused, refused
+from arm.web import Answer, Call, Refused, error, refused
 from arm.world import World, arm_shape
 
 _S = "/subscriptions/{s}"
@@ -26,6 +26,7 @@ class Reads:
         return [
             Route("GET", "/subscriptions", self.subscriptions),
             Route("GET", "/tenants", self.tenants),
+            Route("GET", "/providers/Microsoft.Management/managementGroups/{m}/descendants", self.descendants),
             Route("GET", _S, self.subscription, f"{resources}/read"),
             Route("GET", f"{_S}/resourceGroups", self.groups, f"{resources}/resourceGroups/read", 1),
             Route("GET", f"{_S}/resourceGroups/{{g}}", self.group, f"{resources}/resourceGroups/read"),
@@ -49,6 +50,24 @@ class Reads:
 
     def subscription(self, call: Call) -> Answer:
         return Answer(body=self._subscription(call.names["s"].lower()))
+
+    def descendants(self, call: Call) -> Answer:
+        """List what is below a management group: also what the caller cannot see into."""
+        group, estate = call.names["m"], self._world.estate
+        below = estate.below(group)
+        if below is None or not call.principal.at("/providers/Microsoft.Management"):
+            message = f"The client does not have permission to view the management group '{group}'."
+            return error(403, "AuthorizationFailed", message)
+        shown = [
+            {
+                "id": f"/subscriptions/{entry}",
+                "type": "/subscriptions",
+                "name": entry,
+                "properties": {"displayName": estate.names.get(entry, entry), "parent": {"id": group}},
+            }
+            for entry in below
+        ]
+        return self._world.listed(call, shown)
 
     def tenants(self, call: Call) -> Answer:
         shown = [
