@@ -128,6 +128,15 @@ class Caller:
         url = endpoint + quote(path, safe="/")
         return self._ask(lambda: HttpRequest("GET", url, params=parameters), pace, read)
 
+    def ask(
+        self, path: str, version: str, body: dict[str, Any], pace: Pace, read: Callable[[bytes], Any]
+    ) -> Answer | Failure:
+        """Ask a question that Azure takes by POST and that changes nothing; raises as ``get`` does."""
+        from azure.core.rest import HttpRequest  # noqa: PLC0415 -- slow to import
+
+        url = self.session.cloud.endpoint + quote(path, safe="/")
+        return self._ask(lambda: HttpRequest("POST", url, params={"api-version": version}, json=body), pace, read)
+
     def query(self, body: dict[str, Any], pace: Pace, read: Callable[[bytes], Any]) -> Answer | Failure:
         """Ask Resource Graph; raises as ``get`` does."""
         from azure.core.rest import HttpRequest  # noqa: PLC0415 -- slow to import

@@ -80,7 +80,13 @@ class Session:
         self.client.close()
 
 
-def open_session(cloud: Cloud, login: Login = "default", tenant: str | None = None, client_id: str = "") -> Session:
+def open_session(
+    cloud: Cloud,
+    login: Login = "default",
+    tenant: str | None = None,
+    client_id: str = "",
+    questions: re.Pattern[str] | None = None,
+) -> Session:
     """Sign in.
 
     Args:
@@ -88,13 +94,14 @@ def open_session(cloud: Cloud, login: Login = "default", tenant: str | None = No
         login: how; ``default`` tries what azure-identity's DefaultAzureCredential does, in its order.
         tenant: id or domain of the tenant to sign in to; the identity's own when ``None``.
         client_id: of a user-assigned managed identity.
+        questions: paths that may be sent POSTs, because they change nothing; none by default.
 
     Raises:
         AzureError: nobody could be signed in.
     """
     credential = _InTenant(_credential(cloud, login, client_id, tenant), tenant)
     token = _first_token(credential, cloud)
-    return Session(cloud, _identity(token), _client(cloud, credential))
+    return Session(cloud, _identity(token), _client(cloud, credential, questions))
 
 
 def _credential(cloud: Cloud, login: Login, client_id: str, tenant: str | None) -> "TokenCredential":
@@ -215,7 +222,9 @@ def _identity(token: str) -> Identity:
     )
 
 
-def _client(cloud: Cloud, credential: _Credential) -> "ARMPipelineClient[Any, Any]":
+def _client(
+    cloud: Cloud, credential: _Credential, questions: re.Pattern[str] | None = None
+) -> "ARMPipelineClient[Any, Any]":
     from azure.core.pipeline.policies import (  # noqa: PLC0415 -- slow to import
         ProxyPolicy,
         RequestIdPolicy,
@@ -228,7 +237,7 @@ def _client(cloud: Cloud, credential: _Credential) -> "ARMPipelineClient[Any, An
     return ARMPipelineClient(
         cloud.endpoint,
         policies=[
-            _reads_only(cloud),
+            _reads_only(cloud, questions),
             RequestIdPolicy(),
             UserAgentPolicy(base_user_agent=f"azure-backup-auditor/{__version__}"),
             ProxyPolicy(),
@@ -255,7 +264,7 @@ def origin_of(url: str) -> tuple[str, str, int]:
     return parts.scheme.lower(), (parts.hostname or "").lower(), port if port is not None else 443
 
 
-def _reads_only(cloud: Cloud) -> Any:  # noqa: ANN401 -- made from a class of the SDK, which is imported late
+def _reads_only(cloud: Cloud, questions: re.Pattern[str] | None) -> Any:  # noqa: ANN401 -- made from a class of the SDK, which is imported late
     from azure.core.pipeline.policies import SansIOHTTPPolicy  # noqa: PLC0415 -- slow to import
 
     class ReadsOnly(SansIOHTTPPolicy[Any, Any]):
@@ -263,7 +272,10 @@ def _reads_only(cloud: Cloud) -> Any:  # noqa: ANN401 -- made from a class of th
 
         def on_request(self, request: Any) -> None:  # noqa: ANN401 -- the SDK's own
             method, url = request.http_request.method, request.http_request.url
-            query = method == "POST" and url.partition("?")[0] == cloud.endpoint + GRAPH_PATH
+            path = url.partition("?")[0].removeprefix(cloud.endpoint)
+            query = method == "POST" and (
+                path == GRAPH_PATH or (questions is not None and questions.fullmatch(path) is not None)
+            )
             if not query and (method != "GET" or origin_of(url) != origin_of(cloud.endpoint)):
                 raise AuditorError(f"an audit only reads: {method} {url.partition('?')[0]} was not sent")
 

@@ -153,9 +153,6 @@ class VaultTemplate(_Strict, frozen=True):
     ] = "Enabled"
 
 
-Clock: TypeAlias = Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):(00|30)$")]
-
-
 class PolicyTemplate(_Strict, frozen=True):
     """Backup policies that remediation defines where none is right."""
 
@@ -163,15 +160,16 @@ class PolicyTemplate(_Strict, frozen=True):
         str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9-]{2,100}$", description="The name of the policy in each vault.")
     ] = "auditor-daily"
     type: Annotated[Literal["V1", "V2"], msgspec.Meta(description="V1 (standard) or V2 (enhanced).")] = "V1"
-    times: Annotated[
-        list[Clock],
+    time: Annotated[
+        str,
         msgspec.Meta(
-            min_length=1, max_length=5, description="When backups start, on the half hour; V1 takes one, V2 up to five."
+            pattern="^([01][0-9]|2[0-3]):(00|30)$",
+            description="When the first backup of a day starts, on the half hour.",
         ),
-    ] = msgspec.field(default_factory=lambda: ["22:00"])
+    ] = "22:00"
     interval_hours: Annotated[
         Literal[4, 6, 8, 12] | None,
-        msgspec.Meta(description="V2: a backup every so many hours instead, from the first of the times on."),
+        msgspec.Meta(description="V2: a backup every so many hours, instead of one a day."),
     ] = None
     window_hours: Annotated[int, msgspec.Meta(ge=4, le=24, description="V2: for so many hours a day.")] = 12
     time_zone: Annotated[str, msgspec.Meta(min_length=1, description="Windows name of the time zone.")] = "UTC"

@@ -423,3 +423,11 @@ def _unread(gaps: Sequence[Gap], *, reach_all: bool) -> list[dict[str, str]]:
         }
         for (table, scope), list_of_causes in sorted(causes.items())
     ]
+
+
+def sizes_of(inventory: Inventory) -> dict[str, tuple[str | None, str | None]]:
+    """Return region and size of each VM of an inventory, by folded id."""
+    with connect() as connection:
+        load_facts(connection, inventory)
+        rows = connection.execute("SELECT key, location, size FROM virtual_machines").fetchall()
+    return {key: (location, size) for key, location, size in rows}

@@ -10,6 +10,7 @@ from auditor.assessment.model import Diff, Report
 from auditor.declared.config import Config
 from auditor.declared.exemptions import CATEGORIES
 from auditor.estate.fields import EXEMPT_FROM, FIELDS, SEES, SUBJECTS
+from auditor.remediation.model import Plan
 from auditor.ruleset.load import FRAMEWORKS, PARAMETER_TYPES, PROFILES
 from auditor.ruleset.model import SEVERITIES
 from auditor.ruleset.words import NEGATIONS, TAKES
@@ -247,6 +248,11 @@ def diff_schema() -> dict[str, Any]:
     return _of_type(Diff, "diff.schema.json", "diff.json: what is different between two reports")
 
 
+def plan_schema() -> dict[str, Any]:
+    """Return the JSON Schema of what ``auditor plan -o plan.json`` writes."""
+    return _of_type(Plan, "plan.schema.json", "plan.json: the steps that would turn failing verdicts")
+
+
 def _of_type(shape: type, name: str, title: str) -> dict[str, Any]:
     (reference,), definitions = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
     root = definitions.pop(reference["$ref"].rpartition("/")[2])
@@ -260,4 +266,5 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "exemptions": exemptions_schema,
     "report": report_schema,
     "diff": diff_schema,
+    "plan": plan_schema,
 }

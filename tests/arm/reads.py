@@ -14,6 +14,9 @@ _TYPES = {
     "microsoft.authorization": "permissions",
 }
 
+_LOCKS = "Microsoft.Authorization/locks/read"
+_ASSIGNMENTS = "Microsoft.Authorization/policyAssignments/read"
+
 
 class Reads:
     """What stands above resources."""
@@ -32,6 +35,8 @@ class Reads:
             Route("GET", f"{_S}/resourceGroups/{{g}}", self.group, f"{resources}/resourceGroups/read"),
             Route("GET", f"{_S}/providers/Microsoft.Authorization/permissions", self.permissions),
             Route("GET", f"{_S}/resourceGroups/{{g}}/providers/Microsoft.Authorization/permissions", self.permissions),
+            Route("GET", f"{_S}/providers/Microsoft.Authorization/locks", self.locks, _LOCKS),
+            Route("GET", f"{_S}/providers/Microsoft.Authorization/policyAssignments", self.assignments, _ASSIGNMENTS),
             Route("GET", f"{_S}/providers/{{namespace}}", self.provider, f"{resources}/providers/read", 2),
             Route("POST", f"{_S}/providers/{{namespace}}/register", self.register, "{namespace}/register/action", 3),
         ]
@@ -50,6 +55,16 @@ class Reads:
 
     def subscription(self, call: Call) -> Answer:
         return Answer(body=self._subscription(call.names["s"].lower()))
+
+    def locks(self, call: Call) -> Answer:
+        """List the locks of a subscription and of all that is in it."""
+        found = self._world.estate.of_kind("microsoft.authorization/locks", call.names["s"])
+        return self._world.listed(call, found)
+
+    def assignments(self, call: Call) -> Answer:
+        """List what Azure Policy enforces in a subscription."""
+        found = self._world.estate.of_kind("microsoft.authorization/policyassignments", call.names["s"])
+        return self._world.listed(call, found)
 
     def descendants(self, call: Call) -> Answer:
         """List what is below a management group: also what the caller cannot see into."""

@@ -1,0 +1,1 @@
+"""Failing verdicts -> a plan that can be reviewed, and applied exactly."""
