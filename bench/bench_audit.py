@@ -2,6 +2,7 @@
 
     python bench/bench_audit.py exports [VMS]     start-up, import, verdicts and each report out of raw JSON
     python bench/bench_audit.py snapshot [VMS]    verdicts out of a snapshot
+    python bench/bench_audit.py plan [VMS]        a plan for VMs none of which is protected
 
 It asserts nothing about time: machines differ. docs/performance.md says what was measured where.
 """
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -116,12 +118,29 @@ def snapshot(folder: Path, vms: int) -> dict[str, object]:
     return figures
 
 
+def plan(folder: Path, vms: int) -> dict[str, object]:
+    """Measure planning for VMs that all fail."""
+    synthetic.write(folder / "estate", vms, protected=False)
+    complete = ["--complete", "protected_items,backup_jobs"]
+    subprocess.run([AUDITOR, "collect", "--inventory", "estate", "-o", "snap", "--as-of", NOW], cwd=folder, check=True)
+    planned = ["plan", "--inventory", "snap", "--primary-endpoint", "azure", *complete]
+    figures: dict[str, object] = {
+        "audit -o .parquet": measure(["audit", *planned[1:], "-o", "out.parquet"], folder, 1),
+        "plan -o .json": measure([*planned, "-o", "plan.json"], folder, 1),
+        "plan -o .json -o .html -o .md": measure(
+            [*planned, "-o", "plan.json", "-o", "plan.html", "-o", "plan.md"], folder, 1
+        ),
+    }
+    kinds = Counter(step["kind"] for step in json.loads((folder / "plan.json").read_bytes())["steps"])
+    return figures | {"steps": kinds, "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("plan.*"))}}
+
+
 def main() -> None:
     """Measure and print."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "exports"
     vms = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000
     with tempfile.TemporaryDirectory() as name:
-        figures = {"exports": exports, "snapshot": snapshot}[kind](Path(name), vms)
+        figures = {"exports": exports, "snapshot": snapshot, "plan": plan}[kind](Path(name), vms)
     machine = {"cpus": os.cpu_count(), "python": sys.version.split()[0], "duckdb": version("duckdb")}
     sys.stdout.write(json.dumps({"machine": machine, "vms": vms, "figures": figures}, indent=2) + "\n")
 

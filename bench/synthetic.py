@@ -171,12 +171,12 @@ def vault(number: int) -> Json:
     }
 
 
-def write(folder: Path, vms: int) -> None:
-    """Write the exports, a page of 1,000 resources to a file."""
+def write(folder: Path, vms: int, *, protected: bool = True) -> None:
+    """Write the exports, a page of 1,000 resources to a file; no VM has an item where they are not protected."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds: dict[str, Iterator[Json]] = {
         "vms": (vm(number) for number in range(vms)),
-        "items": (item(number) for number in range(vms) if number % 20 < 17),
+        "items": (item(number) for number in range(vms if protected else 0) if number % 20 < 17),
         "policies": (policy(number) for number in range(0, vms, VMS_A_POLICY)),
         "vaults": (vault(number) for number in range(0, vms, VMS_A_VAULT)),
     }

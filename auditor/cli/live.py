@@ -18,6 +18,8 @@ from auditor.text import fold
 from auditor.yaml_source import did_you_mean
 
 if TYPE_CHECKING:
+    import re
+
     from auditor.azure.calls import Caller
     from auditor.azure.checkpoint import Checkpoint
     from auditor.azure.scope import Asked
@@ -107,7 +109,7 @@ def settle_azure(flags: LiveFlags, config: Azure) -> Azure:
     )
 
 
-def sign_in(settings: Azure) -> "Session":
+def sign_in(settings: Azure, questions: "re.Pattern[str] | None" = None) -> "Session":
     """Sign in to the cloud; raises as ``open_session`` does."""
     from auditor.azure.clouds import cloud_named
     from auditor.azure.session import open_session
@@ -118,7 +120,7 @@ def sign_in(settings: Azure) -> "Session":
     quiet.propagate = False
     endpoint = os.environ.get(ENDPOINT)
     cloud = cloud_named(settings.cloud, endpoint, os.environ.get(AUTHORITY) if endpoint else None)
-    return open_session(cloud, settings.login, settings.tenant, os.environ.get("AZURE_CLIENT_ID", ""))
+    return open_session(cloud, settings.login, settings.tenant, os.environ.get("AZURE_CLIENT_ID", ""), questions)
 
 
 def caller_of(session: "Session") -> "Caller":

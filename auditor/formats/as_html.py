@@ -1,7 +1,6 @@
 """One self-contained HTML page: no network, every value escaped, no script or style but those it has the hashes of."""
 
 import hashlib
-from base64 import b64encode
 from collections import Counter
 from typing import BinaryIO, cast, get_args
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from auditor.assessment.model import ExemptionStatus, Finding, Report, Resource
 from auditor.bundled import bundled
 from auditor.estate.fields import KIND_NAMES, TABLE_OF
 from auditor.formats.explore_data import embedded, exemption_words, explore_data
+from auditor.formats.page import FOLDER, environment, policy_hash
 from auditor.formats.tallies import by_resource, by_subscription
 from auditor.gate import Counts
 from auditor.ruleset.model import SEVERITIES
@@ -26,12 +26,11 @@ MOST_SUBSCRIPTIONS = 50
 MOST_HEAT_RULES = 30
 MOST_LINES = 200
 MOST_WORST = 6
-_FOLDER = "reports/templates"
 
 
 def write(report: Report, file: BinaryIO) -> None:
     """Write the page; what is capped says so, and where the rest is."""
-    folder = bundled(_FOLDER)
+    folder = bundled(FOLDER)
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     style = style.replace("CONTENT", report.content_sha256)  # so that every printed page says which report it is of
     embeds_all, with_evidence = embedded(report)
@@ -45,9 +44,9 @@ def write(report: Report, file: BinaryIO) -> None:
         .stream(
             report=report,
             style=Markup(style),  # noqa: S704 -- our own file, as is the script
-            style_hash=_hash(style),
+            style_hash=policy_hash(style),
             script=Markup(script),  # noqa: S704
-            script_hash=_hash(script),
+            script_hash=policy_hash(script),
             data=map(Markup, explore_data(report)),
             embeds_all=embeds_all,
             with_evidence=with_evidence,
@@ -74,17 +73,8 @@ def write(report: Report, file: BinaryIO) -> None:
 
 
 def _environment() -> jinja2.Environment:
-    folder = bundled(_FOLDER)
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": lambda value: f"{value:,}",
+    made = environment()
+    made.filters |= {
         "share": _share,
         "cell": show,
         "portal": portal_link,
@@ -93,22 +83,10 @@ def _environment() -> jinja2.Environment:
         "heat": _heat,
         "states": lambda controls: Counter(control.state for control in controls),
         "kind": lambda kind, count=1: KIND_NAMES[kind][count != 1],
-        "upper_first": lambda text: text[:1].upper() + text[1:],
-        "many": lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}",
         "folded": fold,
         "bar": _bar,
     }
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Make hostile characters visible in whatever a template prints; ``Markup`` is ours and stays as it is."""
-    return visible(value) if type(value) is str else value
-
-
-def _hash(text: str) -> str:
-    """Return the hash by which a content security policy allows an element with this text."""
-    return b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return made
 
 
 def _worst(report: Report) -> list[tuple[Resource, list[Finding]]]:
