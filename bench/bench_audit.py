@@ -132,7 +132,10 @@ def plan(folder: Path, vms: int) -> dict[str, object]:
         ),
     }
     kinds = Counter(step["kind"] for step in json.loads((folder / "plan.json").read_bytes())["steps"])
-    return figures | {"steps": kinds, "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("plan.*"))}}
+    return figures | {
+        "steps": kinds,
+        "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("plan.*"))},
+    }
 
 
 def main() -> None:

@@ -211,7 +211,8 @@ class Preflight:
         if isinstance(got, Failure):
             self._not_checked("whether sizes of VMs are supported (backupValidateFeatures)", got)
             return of, ""
-        return of, f"Azure does not back up VMs of size {size}" if str(got.status) == "NotSupported" else ""
+        unfit = str(got.status) in ("NotSupported", "DefaultOFF")
+        return of, f"Azure does not back up VMs of size {size} ({got.status})" if unfit else ""
 
     def _registration(self, subscription: str) -> Iterator[Step]:
         path = f"/subscriptions/{subscription}/providers/{requests.PROVIDER}"

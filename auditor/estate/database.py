@@ -64,11 +64,12 @@ class Estate:
         return not any(gap.table in (table, EVERY_TABLE) for gap in self.gaps)
 
 
-def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+def connect(spill: Path | None = None, *, bounded: bool = True) -> duckdb.DuckDBPyConnection:
     """Open an empty database in memory; with a folder to ``spill`` to, what is beyond ``MEMORY`` goes there."""
     config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True}
     if spill is not None:
-        config |= {"temp_directory": str(spill / "spill"), "memory_limit": MEMORY}
+        config |= {"temp_directory": str(spill / "spill")}
+        config |= {"memory_limit": MEMORY} if bounded else {}
     return quiet_connection(**config)
 
 
@@ -106,7 +107,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     now = as_of if as_of is not None else inventory.collected_at
     # What happened while the inventory was read may be in it: it is no later than now.
     until = now if as_of is not None else inventory.collected_until or now
-    connection = connect(folder)
+    connection = connect(folder, bounded=change is None)  # what an UPDATE keeps of old rows cannot wait on disk
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory, change)]
     wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}

@@ -12,7 +12,7 @@ def write_plan(plan: Plan, suffix: str, file: BinaryIO) -> None:
     """Write a plan in the format that a suffix asks for."""
     page = _PAGES.get(suffix)
     if page is None:
-        file.write(encode_plan(plan))
+        file.writelines(encode_plan(plan))
         return
     module = import_module(f"auditor.formats.plan_as_{page}")  # only for those who read it
     file.write(getattr(module, f"as_{page}")(plan))

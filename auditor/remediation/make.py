@@ -9,6 +9,7 @@ import msgspec
 
 from auditor import __version__
 from auditor.assessment.assess import Assessment
+from auditor.assessment.model import GapInfo
 from auditor.assessment.question import Question
 from auditor.errors import AuditorError, UsageError
 from auditor.inventory.facts import Change
@@ -26,12 +27,13 @@ from auditor.remediation.model import (
 )
 from auditor.remediation.planning import Planner, Rules, by_hand, linked, ordered
 from auditor.remediation.policies import fault_of_template
-from auditor.remediation.projected import Failing, change_of, failing_of, projection_of
+from auditor.remediation.projected import Failing, changes_of, failing_of, projection_of
 from auditor.remediation.situation import look
 from auditor.text import fold
 from auditor.timestamps import show_time
 
 _ROUNDS = 4
+_CAUSES = 20  # of gaps, told one by one
 
 Check = Callable[[Sequence[Step]], Checked]
 Judge = Callable[[Path, Change | None], Assessment]
@@ -82,7 +84,8 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     forbidden = {fold(step.target) for step in vetoed}
     after = before
     for _ in range(_ROUNDS):
-        second = asked.judge(room := _room(folder), change_of(automatic, _room(room), now, backed_up=True))
+        changes = changes_of(automatic, _room(folder), now)
+        second = asked.judge(_room(folder), changes.backed_up)
         try:
             after = failing_of(second)
             more = _more(second, asked, automatic, before, forbidden)
@@ -94,7 +97,7 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     else:
         raise AuditorError("the plan does not settle: what it leaves needs ever more", "Please report it.")
     automatic = linked(automatic)
-    done = asked.judge(room := _room(folder), change_of(automatic, _room(room), now, backed_up=False))
+    done = asked.judge(_room(folder), changes.applied)
     try:
         applied = failing_of(done)
     finally:
@@ -120,7 +123,7 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
                 after_apply=projection_of(automatic, before, applied),
                 after_first_backup=projection_of(automatic, before, after),
             ),
-            notices=[*_notices(before, asked), *notices],
+            notices=[*_notices(before, report.gaps, asked), *notices],
         )
     )
 
@@ -185,8 +188,11 @@ def _noted(step: Step, answers: list[Answer], note: str) -> Step:
     return msgspec.structs.replace(step, answers=answers, notes=[*step.notes, note])
 
 
-def _notices(before: Failing, asked: Asked) -> list[str]:
-    said = []
+def _notices(before: Failing, gaps: Sequence[GapInfo], asked: Asked) -> list[str]:
+    causes = list(dict.fromkeys(gap.cause for gap in gaps))
+    said = [f"Not read: {cause}" for cause in causes[:_CAUSES]]
+    if len(causes) > _CAUSES:
+        said.append(f"Not read: {len(causes) - _CAUSES:,} more gaps, which auditor audit tells.")
     if before.unknown:
         said.append(f"{before.unknown:,} verdicts are unknown: what is not known is not planned for.")
     if asked.inventory.origin is None:

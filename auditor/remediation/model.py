@@ -1,7 +1,8 @@
 """The plan: steps in order, what each rests on, what comes of it, and a digest that tells whether it was changed."""
 
 import hashlib
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -148,6 +149,9 @@ class Plan(_Part, frozen=True):
         return [step for step in self.steps if step.kind != "Manual"]
 
 
+_FIELDS = tuple(name for name in Plan.__struct_fields__ if name != "digest")
+
+
 class Checked(_Part, frozen=True):
     """What Azure itself said of steps before they are planned.
 
@@ -172,9 +176,10 @@ def step_id(kind: Kind, target: str, request: Request | None, more: object = Non
 
 def digest_of(plan: Plan) -> str:
     """Return the SHA-256, in hex, of the sorted compact JSON of a plan without its ``digest``."""
-    content = msgspec.to_builtins(plan)
-    del content["digest"]
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    digest = hashlib.sha256()
+    for chunk in _chunks(plan, sorted(_FIELDS), _COMPACT):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def signed(plan: Plan) -> Plan:
@@ -182,9 +187,36 @@ def signed(plan: Plan) -> Plan:
     return msgspec.structs.replace(plan, digest=digest_of(plan))
 
 
-def encode_plan(plan: Plan) -> bytes:
-    """Write a plan as ``plan.json``."""
-    return msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
+def encode_plan(plan: Plan) -> Iterator[bytes]:
+    """Write a plan as ``plan.json``, bit by bit: the steps of a large estate are larger than all else it takes."""
+    yield from _chunks(plan, Plan.__struct_fields__, _INDENTED)
+
+
+class _Layout(NamedTuple):
+    encode: Callable[[object], bytes]
+    before_field: str
+    before_step: str
+    colon: str
+    end: str
+
+
+_COMPACT = _Layout(lambda value: msgspec.json.encode(value, order="sorted"), "", "", ":", "")
+_INDENTED = _Layout(lambda value: msgspec.json.format(msgspec.json.encode(value), indent=1), "\n ", "\n  ", ": ", "\n")
+
+
+def _chunks(plan: Plan, fields: Iterable[str], layout: _Layout) -> Iterator[bytes]:
+    """Yield the JSON of some fields of a plan, a step at a time."""
+    encode, before_field, before_step, colon, end = layout
+    for place, name in enumerate(fields):
+        yield f'{"," if place else "{"}{before_field}"{name}"{colon}'.encode()
+        if name != "steps" or not plan.steps:
+            yield encode(getattr(plan, name)).replace(b"\n", before_field.encode())
+            continue
+        for number, step in enumerate(plan.steps):
+            yield f"{',' if number else '['}{before_step}".encode()
+            yield encode(step).replace(b"\n", before_step.encode())
+        yield f"{before_field}]".encode()
+    yield f"{end}}}{end}".encode()
 
 
 def decode_plan(data: bytes, name: str) -> Plan:

@@ -54,7 +54,7 @@ class Placement:
         self._by_place: defaultdict[tuple[str, str | None], list[Vault]] = defaultdict(list)
         for vault in situation.vaults.values():
             self._by_place[vault.subscription, vault.location].append(vault)
-        self._defined: dict[str, dict[str, Any]] = {}
+        self._wanted = of_template(settings.policy)
 
     def of(self, vm: Vm) -> Place | str:
         """Return the place of a VM, or why there is none."""
@@ -90,7 +90,6 @@ class Placement:
             # Whether a policy that nothing uses is right was not judged: only those that are used are taken.
             if used and not fails and used < self._settings.vms_per_policy:
                 return self._situation.policies[key].id, None
-        wanted = of_template(self._settings.policy)
         for number in range(1, 100):
             suffix = "" if number == 1 else f"-{number}"
             policy_id = f"{vault.id}/backupPolicies/{self._settings.policy.name}{suffix}"
@@ -99,7 +98,7 @@ class Placement:
                 continue
             if len(there) + number > _MOST_POLICIES:
                 return None
-            return policy_id, wanted
+            return policy_id, self._wanted
         return None
 
     def _new(self, vm: Vm, number: int) -> Vault | str:

@@ -1,7 +1,7 @@
 """Steps -> the inventory as they would leave it, and what the rules say of it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,54 +11,93 @@ import msgspec
 from auditor.arm_id import parse_arm_id
 from auditor.assessment.assess import Assessment
 from auditor.assessment.engine import column
-from auditor.inventory.decode import decode_row
+from auditor.inventory.decode import Row, make_row
 from auditor.inventory.facts import Change
+from auditor.inventory.shapes import shape_of
 from auditor.inventory.spool import Spool
-from auditor.inventory.tables import TABLE_OF_TYPE
+from auditor.inventory.tables import TABLE_OF_TYPE, Table
 from auditor.remediation.model import Answer, Projection, Step
 from auditor.text import fold
 from auditor.timestamps import show_time
 
 Json = dict[str, Any]
 Verdict = tuple[str, str]
+Cells = tuple[tuple[str, Any], ...]
+Updates = Sequence[tuple[Mapping[str, Any], Sequence[str]]]
+_PAGE = 100  # resources that become rows at once
 SOURCE = "plan"
 _VAULT = "Microsoft.RecoveryServices/vaults"
 _ITEM = f"{_VAULT}/backupFabrics/protectionContainers/protectedItems"
 
 
-def change_of(steps: Iterable[Step], folder: Path, now: int, *, backed_up: bool) -> Change:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What steps change of an inventory.
+
+    Attributes:
+        applied: once they are done.
+        backed_up: once, after that, each new item had its first backup, and each backup that is triggered succeeded.
+    """
+
+    applied: Change
+    backed_up: Change
+
+
+def changes_of(steps: Iterable[Step], folder: Path, now: int) -> Changes:
     """Return what the steps would change.
 
     Args:
         steps: those that a program does.
-        folder: for the rows of what is added; it must be empty, and outlive the change.
+        folder: for the rows of what is added; it must be empty, and outlive the changes.
         now: microseconds since 1970 UTC.
-        backed_up: each new item had its first backup, and each backup that is triggered succeeded.
     """
-    changer = _Changer(now, backed_up)
-    for step in steps:
-        changer.take(step)
     with Spool(folder) as spool:
-        for resource in changer.added.values():
-            arm_id = parse_arm_id(resource["id"])
-            if arm_id is not None:
-                table = TABLE_OF_TYPE[fold(resource["type"])]
-                spool.add(table.name, [decode_row(resource, arm_id, table, SOURCE)])
-    updates = {
-        table: [(dict(values), keys) for values, keys in by_values.items()]
-        for table, by_values in changer.updates.items()
+        changer = _Changer(now, spool)
+        for step in steps:
+            changer.take(step)
+        changer.finish()
+    applied = _grouped(changer.updates)
+    backed_up = {**applied, "protected_items": [*applied.get("protected_items", ()), (_had_backup(now), changer.items)]}
+    return Changes(
+        Change(spool.paths, spool.longest, applied),
+        Change(spool.paths, spool.longest, backed_up if changer.items else applied),
+    )
+
+
+def _rows(table: Table, resources: Sequence[Json]) -> Iterator[Row]:
+    """Return the rows of resources, by way of the JSON that Azure would give of them."""
+    shape = shape_of(table)
+    for resource in shape.page(msgspec.json.encode(resources)):
+        arm_id = parse_arm_id(resource.id)
+        assert arm_id is not None, "it was made of one"
+        yield make_row(arm_id, resource.name, resource.tags, shape.values(resource), table, SOURCE)
+
+
+def _grouped(updates: Mapping[str, Mapping[Cells, list[str]]]) -> dict[str, Updates]:
+    return {table: [(dict(values), keys) for values, keys in by_values.items()] for table, by_values in updates.items()}
+
+
+def _had_backup(now: int) -> dict[str, Any]:
+    """Return what an item says once a backup succeeded."""
+    return {
+        "protection_state": "Protected",
+        "last_recovery_point": now,
+        "last_backup": now,
+        "last_backup_status": "Completed",
+        "last_backup_status_key": "completed",
     }
-    return Change(spool.paths, spool.longest, updates)
 
 
 class _Changer:
     """Gathers new resources, and new values of those that are there."""
 
-    def __init__(self, now: int, backed_up: bool) -> None:  # noqa: FBT001 -- two words for one thing
-        self.now = now
-        self.backed_up = backed_up
-        self.added: dict[str, Json] = {}
-        self.updates: defaultdict[str, dict[tuple[tuple[str, Any], ...], list[str]]] = defaultdict(dict)
+    def __init__(self, now: int, spool: Spool) -> None:
+        self.at = show_time(now)
+        self._spool = spool
+        self._pages: defaultdict[str, list[Json]] = defaultdict(list)
+        self.added: dict[str, Json] = {}  # vaults and policies, which later steps may change
+        self.updates: defaultdict[str, dict[Cells, list[str]]] = defaultdict(dict)
+        self.items: list[str] = []  # folded ids of those that get a backup
 
     def take(self, step: Step) -> None:
         match step.kind:
@@ -79,7 +118,7 @@ class _Changer:
             case "EnableProtection":
                 self._protect(step)
             case "TriggerBackup":
-                self._back_up(step)
+                self.items.append(fold(step.target))
             case "SetRedundancy":
                 redundancy = (step.after or {})["redundancy"]
                 self._update("vaults", step.target, declared_redundancy=redundancy)
@@ -89,6 +128,24 @@ class _Changer:
                 self._guard(step.target, step.after or {})
             case "RegisterProvider" | "Manual":
                 pass
+
+    def finish(self) -> None:
+        """Write what is added and not written yet."""
+        for resource in self.added.values():
+            self._add(resource)
+        for kind in self._pages:
+            self._write(kind)
+
+    def _add(self, resource: Json) -> None:
+        kind = fold(resource["type"])
+        self._pages[kind].append(resource)
+        if len(self._pages[kind]) == _PAGE:
+            self._write(kind)
+
+    def _write(self, kind: str) -> None:
+        table = TABLE_OF_TYPE[kind]
+        self._spool.add(table.name, _rows(table, self._pages[kind]))
+        self._pages[kind].clear()
 
     def _policy(self, step: Step) -> None:
         properties = step.after or {}
@@ -119,37 +176,20 @@ class _Changer:
             "isScheduledForDeferredDelete": False,
             "healthStatus": "Passed",
         }
-        if self.backed_up:
-            at = show_time(self.now)
-            properties |= {"protectionState": "Protected", "lastRecoveryPoint": at, "lastBackupTime": at}
-            properties["lastBackupStatus"] = "Completed"
-        self.added[fold(step.target)] = {"id": step.target, "type": _ITEM, "properties": properties}
+        self._add({"id": step.target, "type": _ITEM, "properties": properties})
+        self.items.append(fold(step.target))
+        # An item that waits for its first backup is judged by when it was configured, which a job tells.
         vault = "/".join(step.target.split("/")[:9])
         job = f"{vault}/backupJobs/{step.id}"
-        self.added[fold(job)] = {
-            "id": job,
-            "type": f"{_VAULT}/backupJobs",
-            "properties": {
-                "backupManagementType": "AzureIaasVM",
-                "operation": "ConfigureBackup",
-                "status": "Completed",
-                "startTime": show_time(self.now),
-                "endTime": show_time(self.now),
-                "containerName": container,
-            },
+        properties = {
+            "backupManagementType": "AzureIaasVM",
+            "operation": "ConfigureBackup",
+            "status": "Completed",
+            "startTime": self.at,
+            "endTime": self.at,
+            "containerName": container,
         }
-
-    def _back_up(self, step: Step) -> None:
-        if self.backed_up and fold(step.target) not in self.added:
-            self._update(
-                "protected_items",
-                step.target,
-                protection_state="Protected",
-                last_recovery_point=self.now,
-                last_backup=self.now,
-                last_backup_status="Completed",
-                last_backup_status_key="completed",
-            )
+        self._add({"id": job, "type": f"{_VAULT}/backupJobs", "properties": properties})
 
     def _guard(self, vault: str, after: Mapping[str, Any]) -> None:
         security = after.get("securitySettings", {})

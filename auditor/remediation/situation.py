@@ -168,8 +168,8 @@ def _vms(estate: Estate, wanted: Sequence[str]) -> Iterator[Vm]:
         "SELECT vm.id, vm.location, item.state, item.id, coalesce(c.items, 0), vm.moved_note IS NOT NULL"
         " FROM vm JOIN vm_item AS item ON item.of_vm = vm.n"
         " LEFT JOIN (SELECT vm_n, count(*) AS items FROM item_states WHERE maybe_vm GROUP BY vm_n) c ON c.vm_n = vm.n"
-        " WHERE vm.key IN (SELECT unnest(?)) ORDER BY vm.n",
-        [[fold(arm_id) for arm_id in wanted]],
+        " WHERE vm.key IN (SELECT unnest(CAST(CAST(? AS JSON) AS VARCHAR[]))) ORDER BY vm.n",
+        [json.dumps([fold(arm_id) for arm_id in wanted])],
     )
     for arm_id, location, state, item_id, items, moved in rows:
         parsed = parse_arm_id(arm_id)
