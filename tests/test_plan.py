@@ -21,8 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planned import plan_of_resources
 
+from auditor.declared.config import PolicyTemplate
 from auditor.errors import UsageError
 from auditor.remediation.model import ORDER, Plan, Step, decode_plan, digest_of, encode_plan
+from auditor.remediation.policies import of_template
 
 TEMPLATES = "remediation: {vault: {resource_group: backup}}\n"
 WEEKLY = {
@@ -122,6 +124,46 @@ def test_a_vault_that_is_not_right_is_passed_over_for_a_new_one(change: dict[str
     assert sorted(item.depends_on) == sorted([vault.id, policy.id])
     assert plan.projected.after_first_backup.still_failing == []
     assert plan.projected.after_first_backup.newly_failing == []
+
+
+def daily(**properties: Any) -> dict[str, Any]:
+    """Return the properties of a policy as the template has them, but for what is given."""
+    return {**of_template(PolicyTemplate()), **properties}
+
+
+@pytest.mark.parametrize(
+    ("properties", "taken"),
+    [
+        (daily(), True),
+        (daily(instantRpRetentionRangeInDays=5, timeZone="W. Europe Standard Time"), True),
+        (daily(instantRpRetentionRangeInDays=1), False),
+        (daily(schedulePolicy=WEEKLY), False),
+        (daily(schedulePolicy=hourly(4, 24), policyType="V2"), False),
+        (daily(retentionPolicy=of_template(PolicyTemplate(daily_days=29))["retentionPolicy"]), False),
+        (daily(retentionPolicy=of_template(PolicyTemplate(yearly_years=1))["retentionPolicy"]), True),
+    ],
+)
+def test_a_policy_that_nothing_uses_is_taken_where_it_does_what_the_template_asks(
+    properties: dict[str, Any], *, taken: bool
+) -> None:
+    """A plan that was half done leaves one; so does Azure in each new vault."""
+    built = backed_up().vault("north", location="northeurope").vm("naked", location="northeurope")
+    unused = policy_id("auditor-daily", vault_id("north"))
+    built.policy("auditor-daily", id=unused, **properties)
+    plan = plan_of(built, select=["vm-protected"])
+    assert kinds(plan) == (["EnableProtection"] if taken else ["DefinePolicy", "EnableProtection"])
+    assert (only(plan, "EnableProtection").after or {})["policyId"] == (unused if taken else f"{unused}-2")
+    assert plan.projected.after_first_backup.still_failing == []
+    assert plan.projected.after_first_backup.newly_failing == []
+
+
+def test_what_the_rule_accepts_decides_which_vault_is_right() -> None:
+    built = backed_up().vm("naked")
+    built.resources[0]["properties"]["redundancySettings"]["standardTierStorageRedundancy"] = "ZoneRedundant"
+    accepted = TEMPLATES + "parameters: {vault-redundancy-matches-intent: {accept_geo: [ZoneRedundant]}}\n"
+    assert kinds(plan_of(built, config=accepted)) == ["EnableProtection"]
+    step = only(plan_of(built.vm("far", location="northeurope"), config=accepted), "CreateVault")
+    assert (step.after or {})["properties"]["redundancySettings"]["standardTierStorageRedundancy"] == "ZoneRedundant"
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,26 @@
 """Which vault and which policy a VM gets: one that is there and right, else one that is planned, else a new one."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from auditor.declared.config import Remediation
 from auditor.declared.intents import IntentMap, VaultFacts
 from auditor.estate.regions import UNPAIRED_REGIONS
-from auditor.remediation.policies import of_template
+from auditor.remediation.policies import of_template, serves
 from auditor.remediation.situation import Situation, Vault, Vm
 from auditor.text import fold
 
 _REDUNDANCY = {"azure": "GeoRedundant", "other": "LocallyRedundant", "zone": "ZoneRedundant"}
-_RIGHT = {
-    "azure": ("GeoRedundant", "ReadAccessGeoZoneRedundant"),
-    "other": ("LocallyRedundant",),
-    "zone": ("ZoneRedundant", "ReadAccessGeoZoneRedundant"),
-}
 _LONGEST_NAME = 50  # of a vault
 _MOST_POLICIES = 200  # in a vault
 
 
-def redundancy_of(intent: str | None) -> str | None:
-    """Return the redundancy that is right for an intent."""
-    return _REDUNDANCY.get(intent or "")
+def redundancy_of(intent: str | None, accepted: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the redundancy that is right for an intent: the usual one where the rule accepts it, else its first."""
+    usual, right = _REDUNDANCY.get(intent or ""), accepted.get(intent or "", ())
+    return usual if usual in right else next((name for name in right if name in _REDUNDANCY.values()), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +43,15 @@ class Place:
 class Placement:
     """Places VMs one after the other, and counts what each vault and policy then holds."""
 
-    def __init__(self, situation: Situation, settings: Remediation, intents: IntentMap) -> None:
-        """Begin with what is there."""
+    def __init__(
+        self,
+        situation: Situation,
+        settings: Remediation,
+        intents: IntentMap,
+        accepted: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Begin with what is there; ``accepted`` are the redundancies that serve each intent."""
+        self._accepted = accepted
         self._situation = situation
         self._settings = settings
         self._intents = intents
@@ -55,6 +59,7 @@ class Placement:
         for vault in situation.vaults.values():
             self._by_place[vault.subscription, vault.location].append(vault)
         self._wanted = of_template(settings.policy)
+        self._unused: dict[str, list[str]] = {}  # by vault, as it was before anything is placed
 
     def of(self, vm: Vm) -> Place | str:
         """Return the place of a VM, or why there is none."""
@@ -78,17 +83,19 @@ class Placement:
     def _is_right(self, vault: Vault) -> bool:
         """Whether a vault may take one more VM: the redundancy is what its intent asks for, and there is room."""
         known = vault.planned or vault.items_known
-        right = vault.redundancy in _RIGHT.get(vault.intent or "", ())
+        right = vault.redundancy in self._accepted.get(vault.intent or "", ())
         return known and right and vault.vms < self._settings.vms_per_vault
 
     def _policy_in(self, vault: Vault) -> tuple[str, dict[str, Any] | None] | None:
         """Return a policy of a vault that passes the rules: one that is there before one that is defined."""
         there = self._situation.policies_of.get(vault.key, ())
-        for key in there:
+        unused = self._serving(vault.key)
+        for key in (*(key for key in there if key not in unused), *unused):
             used = self._situation.vms_on.get(key, 0)
             fails = key in self._situation.failing_policies or key in self._situation.doubtful_policies
-            # Whether a policy that nothing uses is right was not judged: only those that are used are taken.
-            if used and not fails and used < self._settings.vms_per_policy:
+            # Whether a policy that nothing uses is right was not judged: taken is one that does what the template asks.
+            right = key in unused or (used and not fails)
+            if right and used < self._settings.vms_per_policy:
                 return self._situation.policies[key].id, None
         for number in range(1, 100):
             suffix = "" if number == 1 else f"-{number}"
@@ -100,6 +107,17 @@ class Placement:
                 return None
             return policy_id, self._wanted
         return None
+
+    def _serving(self, vault: str) -> Sequence[str]:
+        """Return the policies of a vault that nothing uses and that do what the template asks."""
+        if vault not in self._unused:
+            policies = self._situation.policies
+            self._unused[vault] = [
+                key
+                for key in self._situation.policies_of.get(vault, ())
+                if not self._situation.vms_on.get(key) and serves(policies[key], self._wanted)
+            ]
+        return self._unused[vault]
 
     def _new(self, vm: Vm, number: int) -> Vault | str:
         """Plan a vault for a VM, or say what is missing for it."""
@@ -113,7 +131,7 @@ class Placement:
                 f"no vault is right for it, and the resource group {template.resource_group} for a new one is not there"
             )
         intent = self._intent(f"{group}/providers/Microsoft.RecoveryServices/vaults/new", subscription)
-        redundancy = redundancy_of(intent)
+        redundancy = redundancy_of(intent, self._accepted)
         if redundancy is None:
             return "no vault is right for it, and nobody declared what a new one is for (--primary-endpoint, intents)"
         if redundancy == "GeoRedundant" and vm.location in UNPAIRED_REGIONS:

@@ -71,7 +71,7 @@ class Planner:
     # What is not protected
 
     def _protect(self) -> None:
-        placement = Placement(self.situation, self.settings, self.intents)
+        placement = Placement(self.situation, self.settings, self.intents, self._accepted())
         for vm in self.situation.vms:
             answer = Answer(rule="vm-protected", resource=vm.id)
             if vm.items or vm.item_id is not None or vm.state != "none":
@@ -82,6 +82,15 @@ class Planner:
                 self._leave("vm-protected", place, ["See docs/remediation.md for what a plan needs to know."], answer)
                 continue
             self._enable(vm, place, answer)
+
+    def _accepted(self) -> dict[str, list[str]]:
+        """Return the redundancies that serve each intent, as the rule has it."""
+        rule = "vault-redundancy-matches-intent"
+        return {
+            "azure": self.rules.value(rule, "accept_geo", ["GeoRedundant", "ReadAccessGeoZoneRedundant"]),
+            "other": self.rules.value(rule, "accept_local", ["LocallyRedundant"]),
+            "zone": self.rules.value(rule, "accept_zone", ["ZoneRedundant", "ReadAccessGeoZoneRedundant"]),
+        }
 
     def _resume(self, vm: Vm, answer: Answer) -> None:
         if vm.state in ("initial-backup-pending", "protected"):
@@ -281,7 +290,7 @@ class Planner:
         for arm_id in self.situation.verdicts.of("vault-redundancy-matches-intent"):
             vault = self.situation.vaults[fold(arm_id)]
             answer = Answer(rule="vault-redundancy-matches-intent", resource=arm_id)
-            wanted = redundancy_of(vault.intent)
+            wanted = redundancy_of(vault.intent, self._accepted())
             if wanted is None or (wanted == "GeoRedundant" and vault.location in UNPAIRED_REGIONS):
                 why = "nobody declared what it is for" if wanted is None else "its region has no pair"
                 self._leave(answer.rule, why, list(LOCKED_REDUNDANCY[2:]), answer)

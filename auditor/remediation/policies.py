@@ -194,6 +194,32 @@ def _weaker_schedule(old: Json | None, new: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def serves(old: PolicyFacts, wanted: Mapping[str, Any]) -> bool:
+    """Whether a policy that is there does all that a wanted one would: as many backups, kept for no less."""
+    if old.schedule is None or old.retention is None or not old.more_known:
+        return False
+    asked = PolicyFacts(
+        id="",
+        name="",
+        type=None,
+        schedule=wanted["schedulePolicy"],
+        retention=wanted["retentionPolicy"],
+        instant_restore_days=wanted["instantRpRetentionRangeInDays"],
+        time_zone=None,
+        snapshot_consistency=None,
+        tiering=None,
+        instant_restore_groups=None,
+        more_known=True,
+    )
+    held = {
+        "schedulePolicy": old.schedule,
+        "retentionPolicy": old.retention,
+        "instantRpRetentionRangeInDays": _old_instant_days(old),
+    }
+    alike = _type_of(old.schedule) == _type_of(wanted["schedulePolicy"])
+    return alike and not weakenings(asked, held) and not _weaker_schedule(old.schedule, wanted["schedulePolicy"])
+
+
 def becomes_enhanced(old: PolicyFacts, new: Mapping[str, Any]) -> bool:
     """Whether a standard policy would be followed by an enhanced one: what it protects cannot go back.
 
