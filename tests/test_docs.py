@@ -17,13 +17,14 @@ from azure.core.rest import HttpRequest
 from building import SUBSCRIPTION, estate
 from reading import Json, session_of, standing, with_views
 
-from auditor.azure import calls, details, doctor, permissions, scope
+from auditor.azure import calls, details, doctor, permissions, preflight, scope
 from auditor.azure.clouds import CLOUDS
 from auditor.cli.question import Flags, settle
-from auditor.declared.config import Azure, Login
+from auditor.declared.config import Azure, Login, PolicyTemplate, Remediation, VaultTemplate
 from auditor.errors import AuditorError, ExitCode
 from auditor.formats.from_json import read_report
 from auditor.inventory.projection import queries
+from auditor.remediation import requests
 from auditor.ruleset.load import load_rules, own_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -38,14 +39,15 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def test_the_readme_shows_what_its_command_prints() -> None:
-    (block,) = blocks(REPOSITORY / "README.md", "console")
-    command, *shown = block.splitlines()
-    words = shlex.split(command.removeprefix("$ "))
-    result = subprocess.run([AUDITOR, *words[1:]], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    printed = result.stdout.splitlines()
-    positions = [printed.index(line) for line in shown if line]
-    assert positions == sorted(positions)
+    audited, planned = blocks(REPOSITORY / "README.md", "console")
+    for block, code in ((audited, 1), (planned, 0)):
+        command, *shown = block.splitlines()
+        words = shlex.split(command.removeprefix("$ "))
+        result = subprocess.run([AUDITOR, *words[1:]], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert result.returncode == code
+        printed = result.stdout.splitlines()
+        positions = [printed.index(line) for line in shown if line]
+        assert positions == sorted(positions)
 
 
 def test_the_readme_is_short() -> None:
@@ -62,6 +64,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         ["diff"],
         ["exemptions"],
         ["doctor"],
+        ["plan"],
         ["rules", "list"],
         ["rules", "check"],
         ["rules", "test"],
@@ -72,7 +75,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         known |= set(re.findall(r"--?[a-z][a-z-]*", text))
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if re.match(r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|doctor|rules)\b", line):
+            if re.match(r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|doctor|plan|rules)\b", line):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
 
@@ -216,6 +219,35 @@ def test_the_versions_in_the_table_are_those_of_the_code() -> None:
         "vaultconfig": details.BACKUP_VERSION,
         "backupProtectedItems": details.BACKUP_VERSION,
         "{namespace}": doctor.PROVIDERS_VERSION,
+    }
+
+
+def test_what_a_plan_asks_is_what_the_pages_name() -> None:
+    asked = {call.rpartition("/")[2]: (call, version) for call, version, *_ in table("azure.md", "question")}
+    assert {name: version for name, (_, version) in asked.items()} == {
+        "Microsoft.RecoveryServices": requests.PROVIDERS_VERSION,
+        "locks": preflight.LOCKS_VERSION,
+        "policyAssignments": preflight.ASSIGNMENTS_VERSION,
+        "backupStatus": requests.BACKUP_VERSION,
+        "backupPreValidateProtection": requests.BACKUP_VERSION,
+        "backupValidateFeatures": requests.BACKUP_VERSION,
+        "checkNameAvailability": requests.BACKUP_VERSION,
+    }
+    location = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.RecoveryServices/locations/westeurope"
+    posts = {name for name, (call, _) in asked.items() if call.startswith("POST {location}/")}
+    assert all(preflight.QUESTIONS.fullmatch(f"{location}/{name}") for name in posts)
+    needs = {action: may for _, action, may in table("permissions.md", "question")}
+    assert {action.split("/")[-2] for action, may in needs.items() if may == "no"} == posts
+    assert all(action.endswith("/read") for action, may in needs.items() if may == "yes")
+    assert len(needs) == len(asked)
+
+
+def test_every_key_of_remediation_is_in_the_page_of_settings() -> None:
+    named = {key.strip() for keys, *_ in table("configuration.md", "key") for key in keys.split(",")}
+    nested = {"vault": VaultTemplate, "policy": PolicyTemplate}
+    assert named == {
+        *(f"{part}.{key}" for part, shape in nested.items() for key in shape.__struct_fields__),
+        *(key for key in Remediation.__struct_fields__ if key not in nested),
     }
 
 

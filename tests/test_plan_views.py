@@ -239,7 +239,7 @@ def test_all_that_matters_of_the_examples_plan_is_there(
 def test_the_example_is_told_in_groups_that_name_everybody(cautious: Plan) -> None:
     groups = {group.heading: group for group in read_plan(cautious).groups}
     together = groups["Protect 2 VMs in rsv-prod-weu-01 by pol-vm-4h-12h"]
-    assert together.numbers == [16, 17]
+    assert together.numbers == [15, 16]
     assert together.request is not None
     assert together.request.path == "{item}"
     assert together.request.body is not None
