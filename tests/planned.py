@@ -12,7 +12,7 @@ from auditor.cli.question import Flags, Settings, settle
 from auditor.inventory.exports import read_exports
 from auditor.inventory.facts import Change
 from auditor.inventory.model import Inventory
-from auditor.remediation.make import Asked, make_plan
+from auditor.remediation.make import Asked, Check, make_plan
 from auditor.remediation.model import Plan, PlanOptions
 from auditor.remediation.projected import Failing, failing_of
 
@@ -52,7 +52,9 @@ def plan_of(inventory: Inventory, asked: Settings, **options: Any) -> Plan:
     return plan_and_failing(inventory, asked, **options)[0]
 
 
-def plan_and_failing(inventory: Inventory, asked: Settings, **options: Any) -> tuple[Plan, Failing]:
+def plan_and_failing(
+    inventory: Inventory, asked: Settings, check: Check | None = None, **options: Any
+) -> tuple[Plan, Failing]:
     """Return a plan, and what fails before it."""
     question = question_of(asked)
     found: list[Failing] = []
@@ -64,7 +66,7 @@ def plan_and_failing(inventory: Inventory, asked: Settings, **options: Any) -> t
         return assessment
 
     with tempfile.TemporaryDirectory() as name:
-        plan = make_plan(Asked(inventory, question, PlanOptions(**options), judge), Path(name))
+        plan = make_plan(Asked(inventory, question, PlanOptions(**options), judge, check), Path(name))
     return plan, found[0]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from planned import plan_of_resources
 
 from auditor.declared.config import PolicyTemplate
 from auditor.errors import UsageError
-from auditor.remediation.model import ORDER, Plan, Step, decode_plan, digest_of, encode_plan
+from auditor.remediation.model import ORDER, Checked, Plan, Step, decode_plan, digest_of, encode_plan
 from auditor.remediation.policies import of_template
 
 TEMPLATES = "remediation: {vault: {resource_group: backup}}\n"
@@ -285,6 +286,157 @@ def test_an_enhanced_policy_follows_a_standard_one_only_where_that_is_allowed(*,
     assert kinds(allowed) == (["DefinePolicy"] if edit else ["DefinePolicy", "AssignPolicy"])
     assert allowed.automatic[-1].reversibility.startswith("never")
     assert any("never be taken back" in risk for risk in allowed.automatic[-1].risks)
+
+
+SHORT = {
+    "retentionPolicyType": "LongTermRetentionPolicy",
+    "dailySchedule": {
+        "retentionTimes": ["2026-01-01T22:00:00Z"],
+        "retentionDuration": {"count": 10, "durationType": "Days"},
+    },
+}
+
+
+def short(**properties: Any) -> EstateBuilder:
+    """Return an estate with a policy that keeps points for ten days, and a VM on it."""
+    built = backed_up().policy("short", retentionPolicy=SHORT, **properties)
+    return built.vm("brief").item("brief", policyId=policy_id("short"))
+
+
+@pytest.mark.parametrize("edit", [False, True])
+def test_a_policy_is_touched_only_when_all_of_its_items_are_known(*, edit: bool) -> None:
+    asked: dict[str, Any] = {"select": ["policy-daily-retention"], "edit_policies": edit}
+    assert kinds(plan_of(short(protectedItemsCount=1), **asked)) == (
+        ["DefinePolicy"] if edit else ["DefinePolicy", "AssignPolicy"]
+    )
+    more = short(protectedItemsCount=5)
+    stray = short().item("stray", sourceResourceId=None, policyId=policy_id("short"))
+    odd = short().vm("odd").item("odd", "SomethingNew", policyId=policy_id("short"))
+    for built in (more, stray, odd):
+        plan = plan_of(built, **asked)
+        assert kinds(plan) == []
+        assert "is not known what they are" in by_hand(plan, "policy-daily-retention")
+
+
+def test_every_item_on_an_edited_policy_is_listed() -> None:
+    built = short().vm("kept").item("kept", "ProtectionStopped", policyId=policy_id("short"))
+    plan = plan_of(built, select=["policy-daily-retention"], edit_policies=True)
+    assert len(only(plan, "DefinePolicy").affects) == 2
+    moved = plan_of(built, select=["policy-daily-retention"])
+    assert kinds(moved) == []
+    assert "not well (stopped)" in by_hand(moved, "policy-daily-retention")
+
+
+def test_only_what_is_answered_changes_in_a_policy() -> None:
+    """The other rule that the policy fails was not asked about: its schedule stays."""
+    built = backed_up().policy("busy", hourly(4, 24), policyType="V2", retentionPolicy=SHORT)
+    built.resources[-1]["properties"]["instantRpRetentionRangeInDays"] = 7
+    built.vm("often").item("often", policyId=policy_id("busy"))
+    plan = plan_of(built, select=["policy-daily-retention"])
+    assert kinds(plan) == ["DefinePolicy", "AssignPolicy"]
+    assert (only(plan, "DefinePolicy").after or {})["schedulePolicy"] == hourly(4, 24)
+
+
+def test_what_a_resource_guard_guards_is_left_to_people() -> None:
+    built = backed_up().policy("busy", hourly(4, 24), policyType="V2", instantRpRetentionRangeInDays=7)
+    built.vm("often").item("often", policyId=policy_id("busy"))
+    asked: dict[str, Any] = {"config": ENHANCED, "select": ["policy-runs-per-day"], "allow_reduce": True}
+    assert kinds(plan_of(built, **asked)) == ["DefinePolicy", "AssignPolicy"]
+    built.resources[0]["properties"]["securitySettings"]["multiUserAuthorization"] = "Enabled"
+    guarded = plan_of(built, **asked)
+    assert kinds(guarded) == []
+    assert "a Resource Guard has to agree" in by_hand(guarded, "policy-runs-per-day")
+
+
+def test_a_vault_that_nobody_asked_about_stays_as_it_is() -> None:
+    """It takes the VM and then counts; that its settings fail is projected, not planned."""
+    built = backed_up().vault("bare", location="northeurope").vm("naked", location="northeurope")
+    built.resources[-2]["properties"]["monitoringSettings"] = {
+        "azureMonitorAlertSettings": {"alertsForAllJobFailures": "Disabled"}
+    }
+    whole = plan_of(built)
+    assert "SetVaultProtection" in kinds(whole)
+    for narrow in ({"only": [vm_id("naked")]}, {"select": ["vm-protected"]}):
+        plan = plan_of(built, **narrow)  # type: ignore[arg-type]
+        assert kinds(plan) == ["DefinePolicy", "EnableProtection"]
+        assert {answer.rule for answer in plan.projected.after_first_backup.newly_failing} == {"vault-failure-alerts"}
+
+
+def test_a_plan_that_was_half_done_goes_on() -> None:
+    first = plan_of(short(), select=["policy-daily-retention"])
+    define, assign = first.automatic
+    built = short().policy("new", id=define.target, **(define.after or {}))
+    again = plan_of(built, select=["policy-daily-retention"])
+    assert [step.id for step in again.automatic] == [assign.id]
+    assert again.projected.after_apply.failing == 0
+    other = short().policy("new", id=define.target, **{**(define.after or {}), "retentionPolicy": SHORT})
+    left = plan_of(other, select=["policy-daily-retention"])
+    assert kinds(left) == []
+    assert "is there already, and is another one" in by_hand(left, "policy-daily-retention")
+
+
+def checked(vetoed: str) -> Callable[[Sequence[Step]], Checked]:
+    """Return what stands in for Azure: it has something against the steps whose title has a word."""
+    return lambda steps: Checked(vetoes={step.id: "no" for step in steps if vetoed in step.title})
+
+
+def test_what_rests_on_nothing_and_nothing_rests_on_is_not_planned() -> None:
+    built = backed_up().vm("far", location="northeurope")
+    plan = plan_of(built, check=checked("Protect far"))
+    assert kinds(plan) == []
+    assert plan.projected.after_first_backup.turned == 0
+
+
+def test_items_of_a_policy_go_over_together_or_not_at_all() -> None:
+    built = short().vm("other").item("other", policyId=policy_id("short"))
+    plan = plan_of(built, select=["policy-daily-retention"], check=checked("back up other"))
+    assert kinds(plan) == []
+    assert len(plan_of(built, select=["policy-daily-retention"], check=checked("nothing")).automatic) == 3
+
+
+def test_steps_that_others_make_necessary_are_checked_as_well() -> None:
+    built = backed_up().vm("far", location="northeurope")
+    assert "SetVaultProtection" in kinds(plan_of(built))
+    plan = plan_of(built, check=checked("immutable"))
+    assert "SetVaultProtection" not in kinds(plan)
+    assert any(step.kind == "Manual" and "immutable" in step.title for step in plan.steps)
+
+
+def test_what_cannot_be_taken_back_waits_for_the_redundancy() -> None:
+    built = backed_up().vault("spare", "LocallyRedundant")
+    plan = plan_of(
+        built,
+        config=TEMPLATES + "profile: hardened\n",
+        allow_one_way=["cross-region-restore"],
+        ignore=["vault-security-level"],
+        only=[vault_id("spare")],
+    )
+    change = only(plan, "SetRedundancy")
+    later = [step for step in plan.automatic if "cross-region" in step.title]
+    assert all(change.id in step.depends_on for step in later)
+
+
+def test_a_scope_in_which_nothing_fails_is_named() -> None:
+    plan = plan_of(backed_up().vm("naked"), only=[vm_id("nakd")])
+    assert plan.steps == []
+    said = f"--only {vm_id('nakd')}: nothing in it fails"
+    assert any(notice.startswith(said) for notice in plan.notices)
+
+
+@pytest.mark.parametrize("name", ["a", "x{bad}", "rsv-{location}\n"])
+def test_a_name_that_azure_would_not_take_is_refused(name: str) -> None:
+    text = json.dumps({"remediation": {"vault": {"resource_group": "backup", "name": name}}})
+    with pytest.raises(UsageError, match="name"):
+        plan_of(backed_up(), config=text)
+
+
+def test_new_vaults_of_one_name_are_numbered() -> None:
+    built = backed_up()
+    for place in ("northeurope", "uksouth", "francecentral"):
+        built.vm(place, location=place)
+    plan = plan_of(built, config="remediation: {vault: {resource_group: backup, name: " + "v" * 60 + "}}")
+    names = [step.target.rpartition("/")[2] for step in plan.automatic if step.kind == "CreateVault"]
+    assert sorted(names) == sorted({"v" * 50, "v" * 48 + "-2", "v" * 48 + "-3"})
 
 
 def test_a_vault_whose_cross_region_restore_is_on_keeps_its_redundancy() -> None:

@@ -28,6 +28,7 @@ REMEDIATION = {
     f"{_ITEM}/backup/action": "Backup Contributor",
     "Microsoft.RecoveryServices/locations/backupStatus/action": "Backup Contributor",
     "Microsoft.RecoveryServices/locations/backupPreValidateProtection/action": "Backup Contributor",
+    "Microsoft.RecoveryServices/locations/backupValidateFeatures/action": "Backup Contributor",
     # The role of that name also reads keys of storage accounts: one of your own with this and read is less.
     "Microsoft.Compute/virtualMachines/write": "Virtual Machine Contributor (or less: docs/permissions.md)",
 }

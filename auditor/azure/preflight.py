@@ -246,13 +246,15 @@ class Preflight:
         for lock in locks:
             scope = fold(lock.id).partition("/providers/microsoft.authorization/locks/")[0]
             level = str(lock.properties.level).lower()
+            # Snapshots lie in groups of their own: https://learn.microsoft.com/azure/backup/backup-during-vm-creation
+            holds_snapshots = scope.count("/") == len(("", "subscriptions")) or "/azurebackuprg" in scope
             for step in steps:
-                if not f"{fold(step.target)}/".startswith(f"{scope}/"):
-                    continue
+                vm_id = str((step.after or {}).get("sourceResourceId", ""))
+                below = any(f"{fold(arm_id)}/".startswith(f"{scope}/") for arm_id in (step.target, vm_id))
                 name = visible(lock.id.rpartition("/")[2])
-                if level == "readonly":
+                if level == "readonly" and below:
                     self._vetoes.setdefault(step.id, f"the lock {name} on {visible(scope)} forbids changes")
-                elif step.kind == "EnableProtection":
+                elif level != "readonly" and step.kind == "EnableProtection" and holds_snapshots:
                     self._notes[step.id].append(
                         f"The lock {name} keeps snapshots from being cleaned up: backups may fail."
                     )

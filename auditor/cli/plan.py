@@ -3,6 +3,7 @@
 import gc
 import tempfile
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,13 +30,16 @@ SUFFIXES = (".json", ".md", ".html")
 def plan(
     output: Annotated[
         list[str],
-        typer.Option("-o", "--output", help="Where to write the plan: .json to apply it, .md or .html to read it."),
+        typer.Option("-o", "--output", help="Where to write the plan: .json to keep it, .md or .html to read it."),
     ] = [],
     inventory: options.Inventory = [],
     config: options.ConfigFile = None,
     rules: options.Rules = [],
     profile: options.Profile = None,
-    select: options.Select = [],
+    select: Annotated[
+        list[str],
+        typer.Option("--select", help="Plan only for what these rules find, separated by commas; all of them judge."),
+    ] = [],
     ignore: options.Ignore = [],
     param: options.Parameters = [],
     primary_endpoint: options.PrimaryEndpoint = None,
@@ -108,7 +112,8 @@ def plan(
     settings = settle(flags)
     answered = selected(select, [rule.id for rule in settings.rules])
     live = LiveFlags(subscription, management_group, tenant, cloud, login, no_instance_views)
-    check_inventory(inventory, live)
+    # With --preflight Azure is asked, too, about an inventory that was read before.
+    check_inventory(inventory, replace(live, tenant=None, cloud=None, login=None) if preflight else live)
     check_scopes(only)
     from auditor.assessment.assess import assess
     from auditor.remediation.make import Asked, make_plan
@@ -119,7 +124,7 @@ def plan(
             raise UsageError(f"--allow-one-way is never {word}", did_you_mean(word, ONE_WAY))
 
     asked_for = PlanOptions(
-        only=sorted(only),
+        only=sorted({scope.rstrip("/") for scope in only}),
         rules=answered,
         trigger_backup=trigger_backup,
         edit_policies=edit_policies,
@@ -147,7 +152,7 @@ def plan(
     for path in output:
         if path != "-":
             with atomic_file(Path(path)) as file:
-                write_plan(made, Path(path).suffix, file)
+                write_plan(made, next(suffix for suffix in SUFFIXES if path.endswith(suffix)), file)
     _show(made, output)
     raise typer.Exit(ExitCode.OK)
 

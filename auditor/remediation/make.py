@@ -11,6 +11,7 @@ from auditor import __version__
 from auditor.assessment.assess import Assessment
 from auditor.assessment.model import GapInfo
 from auditor.assessment.question import Question
+from auditor.declared.config import Remediation
 from auditor.errors import AuditorError, UsageError
 from auditor.inventory.facts import Change
 from auditor.inventory.model import Inventory
@@ -25,10 +26,11 @@ from auditor.remediation.model import (
     Step,
     signed,
 )
-from auditor.remediation.planning import Planner, Rules, by_hand, linked, ordered
+from auditor.remediation.placement import fault_of_vault
+from auditor.remediation.planning import Planner, Rules, by_hand, linked, ordered, vault_key
 from auditor.remediation.policies import fault_of_template
 from auditor.remediation.projected import Failing, changes_of, failing_of, projection_of
-from auditor.remediation.situation import look
+from auditor.remediation.situation import look, within
 from auditor.text import fold
 from auditor.timestamps import show_time
 
@@ -65,8 +67,7 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
         UsageError: nobody knows the time that the inventory was taken at, or Azure would take no such policy as the
             template describes.
     """
-    if fault := fault_of_template(asked.question.config.remediation.policy):
-        raise UsageError(f"auditor.yaml: remediation.policy.{fault}", "See docs/remediation.md for what goes together.")
+    _check_templates(asked.question.config.remediation)
     first = asked.judge(_room(folder), None)
     try:
         now = first.estate.now
@@ -81,6 +82,7 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     automatic = [step for step in steps if step.kind != "Manual"]
     automatic, vetoed, notices = _checked(automatic, asked.check)
     manual += vetoed
+    notices += _idle(before, asked.options.only)
     forbidden = {fold(step.target) for step in vetoed}
     after = before
     for _ in range(_ROUNDS):
@@ -91,6 +93,14 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
             more = _more(second, asked, automatic, before, forbidden)
         finally:
             second.estate.connection.close()
+        if not more:
+            break
+        more, vetoed, said = _checked(more, asked.check)
+        manual += vetoed
+        notices += [notice for notice in said if notice not in notices]
+        forbidden |= {fold(step.target) for step in vetoed}
+        there = {step.id for step in automatic}
+        more = [step for step in more if step.id not in there]
         if not more:
             break
         automatic = ordered([*automatic, *more])
@@ -128,6 +138,14 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     )
 
 
+def _check_templates(settings: Remediation) -> None:
+    hint = "See docs/configuration.md for what goes together."
+    if fault := fault_of_template(settings.policy):
+        raise UsageError(f"auditor.yaml: remediation.policy.{fault}", hint)
+    if fault := fault_of_vault(settings.vault):
+        raise UsageError(f"auditor.yaml: remediation.vault.{fault}", hint)
+
+
 def _steps_of(assessment: Assessment, asked: Asked, only_rules: Sequence[str], only: Sequence[str]) -> list[Step]:
     question, options = asked.question, asked.options
     rules = Rules(
@@ -153,11 +171,25 @@ def _checked(steps: list[Step], check: Check | None) -> tuple[list[Step], list[S
         lost = [need for need in step.depends_on if need in vetoes]
         if lost and step.id not in vetoes:
             vetoes[step.id] = f"what it needs cannot be done: {vetoes[lost[0]]}"
+    for step in linked(steps):  # all items of a policy go over, or none
+        if step.kind == "AssignPolicy" and step.id not in vetoes:
+            policy = (step.before or {}).get("policyId")
+            lost = [
+                other.id
+                for other in steps
+                if other.kind == "AssignPolicy"
+                and other.id in vetoes
+                and (other.before or {}).get("policyId") == policy
+            ]
+            if lost:
+                vetoes[step.id] = f"another item of its policy cannot go over: {vetoes[lost[0]]}"
     kept = [
         msgspec.structs.replace(step, notes=[*step.notes, *found.notes.get(step.id, ())])
         for step in steps
         if step.id not in vetoes
     ]
+    if vetoes:
+        kept = _needed(kept)
     vetoed = [by_hand(step, vetoes[step.id]) for step in steps if step.id in vetoes]
     more = [step for step in found.more if kept]
     return [*more, *kept], vetoed, [f"Not checked with Azure: {entry}" for entry in found.unchecked]
@@ -169,6 +201,8 @@ def _more(
     """Return the steps that what is planned so far makes necessary: a new vault has to pass the rules, too."""
     known = {step.id for step in steps}
     created = {fold(step.target) for step in steps if step.kind == "CreateVault"}
+    made = created | {fold(step.target) for step in steps if step.kind == "DefinePolicy"}
+    only = [fold(scope) for scope in asked.options.only]
     found = []
     for needed in _steps_of(assessment, asked, (), ()):
         step = needed
@@ -176,12 +210,42 @@ def _more(
             continue
         if all((answer.rule, fold(answer.resource)) in before.verdicts for answer in step.answers):
             continue  # it failed before, and nobody asked for it
+        rules = {answer.rule for answer in step.answers}
+        asked_for = within(fold(step.target), only) and rules <= set(asked.options.rules or rules)
+        if not asked_for and not made & {fold(step.target), vault_key(step.target)}:
+            continue  # it was there, and nobody asked for it: the projection says that it would fail
         answers = [answer for answer in step.answers if (answer.rule, fold(answer.resource)) in before.verdicts]
         because = sorted({answer.rule for answer in step.answers})
         if fold(step.target) in created:  # what was there before is what the plan itself creates
             step = msgspec.structs.replace(needed, preconditions=[], before=None)
         found.append(_noted(step, answers, f"So that what is planned passes {', '.join(because)}."))
     return found
+
+
+def _needed(steps: list[Step]) -> list[Step]:
+    """Return steps without the vaults and policies that nothing is left for."""
+    while True:
+        needs = {need for step in linked(steps) for need in step.depends_on}
+        kept = [
+            step
+            for step in steps
+            if step.id in needs
+            or step.answers
+            or step.before is not None
+            or step.kind not in ("CreateVault", "DefinePolicy")
+        ]
+        if len(kept) == len(steps):
+            return kept
+        steps = kept
+
+
+def _idle(before: Failing, only: Sequence[str]) -> list[str]:
+    """Say which scopes nothing that fails lies in: one of them may be misspelt."""
+    return [
+        f"--only {scope}: nothing in it fails, or there is no such resource."
+        for scope in only
+        if not any(within(key, [fold(scope)]) for _, key in before.verdicts)
+    ]
 
 
 def _noted(step: Step, answers: list[Answer], note: str) -> Step:

@@ -65,7 +65,11 @@ class Precondition(_Part, frozen=True):
     path: str
     api_version: str
     equals: Annotated[
-        dict[str, Any] | None, msgspec.Meta(description="values by JSON pointer; null: there must be nothing")
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description="values by JSON pointer, texts compared without case and numbers by value; null: there must be "
+            "nothing"
+        ),
     ]
 
 

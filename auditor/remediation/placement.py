@@ -1,11 +1,12 @@
 """Which vault and which policy a VM gets: one that is there and right, else one that is planned, else a new one."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.declared.config import Remediation
+from auditor.declared.config import Remediation, VaultTemplate
 from auditor.declared.intents import IntentMap, VaultFacts
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.remediation.policies import of_template, serves
@@ -14,13 +15,21 @@ from auditor.text import fold
 
 _REDUNDANCY = {"azure": "GeoRedundant", "other": "LocallyRedundant", "zone": "ZoneRedundant"}
 _LONGEST_NAME = 50  # of a vault
-_MOST_POLICIES = 200  # in a vault
+MOST_POLICIES = 200  # in a vault
 
 
 def redundancy_of(intent: str | None, accepted: Mapping[str, Sequence[str]]) -> str | None:
     """Return the redundancy that is right for an intent: the usual one where the rule accepts it, else its first."""
     usual, right = _REDUNDANCY.get(intent or ""), accepted.get(intent or "", ())
     return usual if usual in right else next((name for name in right if name in _REDUNDANCY.values()), None)
+
+
+def fault_of_vault(template: VaultTemplate) -> str:
+    """Say what is wrong with a template: Azure takes no vault of such a name; else nothing."""
+    plain = template.name.replace("{location}", "l").replace("{intent}", "i")
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9-]+", plain):
+        return "name: letters, digits and hyphens, at least 2, and nothing but {location} and {intent} in braces"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Placement:
                     policy_id, properties = policy
                     self._situation.vms_on[fold(policy_id)] = self._situation.vms_on.get(fold(policy_id), 0) + 1
                     return Place(vault, policy_id, properties, f"intent {vault.intent}")
-        made = self._new(vm, len(self._by_place[key]))
+        made = self._new(vm)
         if isinstance(made, str):
             return made
         self._by_place[key].append(made)
@@ -103,7 +112,7 @@ class Placement:
             key = fold(policy_id)
             if key in self._situation.policies or self._situation.vms_on.get(key, 0) >= self._settings.vms_per_policy:
                 continue
-            if len(there) + number > _MOST_POLICIES:
+            if len(there) + number > MOST_POLICIES:
                 return None
             return policy_id, self._wanted
         return None
@@ -119,7 +128,7 @@ class Placement:
             ]
         return self._unused[vault]
 
-    def _new(self, vm: Vm, number: int) -> Vault | str:
+    def _new(self, vm: Vm) -> Vault | str:
         """Plan a vault for a VM, or say what is missing for it."""
         template = self._settings.vault
         if template.resource_group is None:
@@ -137,9 +146,7 @@ class Placement:
         if redundancy == "GeoRedundant" and vm.location in UNPAIRED_REGIONS:
             return "no vault is right for it, and its region has no pair for a geo-redundant one: declare zone"
         name = template.name.replace("{location}", str(vm.location)).replace("{intent}", str(intent))
-        name = f"{name[: _LONGEST_NAME - 4]}-{number + 1}" if self._taken(group, name) else name[:_LONGEST_NAME]
-        if self._taken(group, name):
-            return f"the name {name} for a new vault is taken: change remediation.vault.name"
+        name = self._free(group, name[:_LONGEST_NAME])
         return Vault(
             id=f"{group}/providers/Microsoft.RecoveryServices/vaults/{name}",
             location=vm.location,
@@ -156,6 +163,14 @@ class Placement:
             items_known=True,
             planned=True,
         )
+
+    def _free(self, group: str, name: str) -> str:
+        """Return a name that no vault of a resource group has: the number that is added takes the place of its end."""
+        number, found = 1, name
+        while self._taken(group, found):
+            number += 1
+            found = f"{name[: _LONGEST_NAME - 1 - len(str(number))]}-{number}"
+        return found
 
     def _taken(self, group: str, name: str) -> bool:
         key = fold(f"{group}/providers/Microsoft.RecoveryServices/vaults/{name}")

@@ -12,8 +12,8 @@ from auditor.declared.intents import IntentMap
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.remediation import requests
 from auditor.remediation.model import ENHANCED, IMMUTABILITY_LAST, ORDER, Answer, PlanOptions, Step, step_id
-from auditor.remediation.placement import Place, Placement, redundancy_of
-from auditor.remediation.policies import PolicyFacts, becomes_enhanced, runs_of, strengthened, weakenings
+from auditor.remediation.placement import MOST_POLICIES, Place, Placement, redundancy_of
+from auditor.remediation.policies import PolicyFacts, becomes_enhanced, runs_of, serves, strengthened, weakenings
 from auditor.remediation.recipes import LOCKED_REDUNDANCY, RESUME, recipe_of
 from auditor.remediation.situation import Item, Situation, Vault, Vm, within
 from auditor.text import fold
@@ -182,13 +182,12 @@ class Planner:
         wanted = {fold(arm_id) for rule in _POLICIES for arm_id in self.situation.verdicts.of(rule)}
         for key in (key for key in self.situation.policies if key in wanted):
             old = self.situation.policies[key]
-            failing = [rule for rule in self.situation.failing_policies.get(key, ()) if rule in _POLICIES]
             answers = [
                 Answer(rule=rule, resource=old.id)
                 for rule in _POLICIES
                 if key in {fold(arm_id) for arm_id in self.situation.verdicts.of(rule)}
             ]
-            new = strengthened(old, self.settings.policy, failing)
+            new = strengthened(old, self.settings.policy, [answer.rule for answer in answers])
             if isinstance(new, str):
                 self._leave_all(answers, new)
                 continue
@@ -209,9 +208,18 @@ class Planner:
         risks = [f"weaker: {entry}" for entry in less]
         if becomes_enhanced(old, new):
             risks.append("it can never be taken back: what an enhanced policy protects stays on enhanced ones")
+        vault = self.situation.vaults.get(vault_key(old.id))
         outside = [item for item in items if not self._in_scope(item)]
+        unsure = [item for item in items if item.vm_id is None or item.state is None]
+        if less and vault is not None and vault.guarded:
+            self._leave_all(answers, f"a Resource Guard has to agree, for it gets weaker: {'; '.join(less)}")
+            return
+        if unsure or len(items) < (old.items or 0):
+            missing = max(len(unsure), (old.items or 0) - len(items))
+            self._leave_all(answers, f"of {missing} items on it is not known what they are")
+            return
         if outside:
-            why = f"{len(outside)} VMs on it are out of what --only names, such as {_name(outside[0].vm_id)}"
+            why = f"{len(outside)} items on it are out of what --only names, such as {_name(outside[0].id)}"
             self._leave_all(answers, why)
             return
         if self.options.edit_policies:
@@ -219,18 +227,26 @@ class Planner:
             return
         unwell = [item for item in items if item.state not in _WELL]
         if unwell or not items:
-            why = f"{len(unwell)} items on it are not well ({unwell[0].state})" if unwell else "no live item is on it"
+            why = f"{len(unwell)} items on it are not well ({unwell[0].state})" if unwell else "no item is on it"
             self._leave_all(answers, f"{why}: they do not go over to another policy by themselves")
             return
         name = f"{old.name[:60]}-{step_id('DefinePolicy', old.id, None, new)[-6:]}"
         policy_id = f"{old.id.rpartition('/')[0]}/{name}"
-        self._add(self._define(policy_id, new, []))
+        there = self.situation.policies.get(fold(policy_id))
+        if there is not None and not serves(there, new):
+            self._leave_all(answers, f"a policy {name} is there already, and is another one")
+            return
+        if there is None and len(self.situation.policies_of.get(vault_key(old.id), ())) >= MOST_POLICIES:
+            self._leave_all(answers, f"its vault has {MOST_POLICIES} policies, and Azure takes no more")
+            return
+        if there is None:  # else a plan that was half done left it
+            self._add(self._define(policy_id, new, []))
         for item in items:
             self._add(self._assign(item, old, policy_id, answers, risks, never=becomes_enhanced(old, new)))
 
     def _in_scope(self, item: Item) -> bool:
         only = [fold(scope) for scope in self.options.only]
-        return within(fold(item.vm_id), only) or within(fold(item.id), only)
+        return within(fold(item.vm_id or ""), only) or within(fold(item.id), only)
 
     def _edited(self, key: str, new: Json, answers: list[Answer], risks: list[str], items: list[str]) -> Step:
         old = self.situation.policies[key]
@@ -242,6 +258,7 @@ class Planner:
             "instantRpRetentionRangeInDays": old.instant_restore_days,
             "tieringPolicy": old.tiering,
             "instantRPDetails": old.instant_restore_groups,
+            **({"protectedItemsCount": old.items} if old.items is not None else {}),
         }
         return Step(
             id=step_id("DefinePolicy", old.id, request),
@@ -267,6 +284,7 @@ class Planner:
     def _assign(
         self, item: Item, old: PolicyFacts, new: str, answers: list[Answer], risks: list[str], *, never: bool
     ) -> Step:
+        assert item.vm_id is not None
         request = requests.put_item(item.id, item.vm_id, new)
         return Step(
             id=step_id("AssignPolicy", item.id, request),
@@ -360,6 +378,10 @@ class Planner:
         if always and not self._allowed("always-on-soft-delete", "soft delete that is always on", answer):
             return False
         days = max(int(vault.soft_delete_days or 0), int(self.rules.value(answer.rule, "days", 14)), 14)
+        if days > _LONGEST_SOFT_DELETE:
+            why = f"Azure keeps what was deleted for {_LONGEST_SOFT_DELETE} days at most, not for {days}"
+            self._leave(answer.rule, why, recipe_of(answer.rule, self.rules.fixes.get(answer.rule, "")), answer)
+            return False
         state = "AlwaysON" if always or vault.soft_delete == "AlwaysOn" else "Enabled"  # as Azure's schema spells it
         settings = {"softDeleteState": state, "softDeleteRetentionPeriodInDays": days}
         properties["securitySettings"] = {"softDeleteSettings": settings}
@@ -379,7 +401,7 @@ class Planner:
             "standardTierStorageRedundancy": vault.redundancy,
             "crossRegionRestore": "Enabled",
         }
-        before |= _told(vault, "crossRegionRestore")
+        before |= {**_told(vault, "crossRegionRestore"), _REDUNDANCY_POINTER: vault.redundancy}
         return True
 
     def _change(self, vault: Vault, properties: Json, before: Json, answers: list[Answer]) -> None:
@@ -453,7 +475,8 @@ class Planner:
 
     def _trigger(self, item: Item, answers: list[Answer]) -> None:
         request = requests.trigger(item.id)
-        state = item.protection_state or "IRPending"
+        assert item.vm_id is not None
+        state = item.protection_state or ("IRPending" if item.state == "initial-backup-pending" else "Protected")
         self._add(
             Step(
                 id=step_id("TriggerBackup", item.id, request),
@@ -541,6 +564,8 @@ _POINTERS = {
     "crossRegionRestore": "/properties/redundancySettings/crossRegionRestore",
 }
 _GEO = ("GeoRedundant", "ReadAccessGeoZoneRedundant")
+_REDUNDANCY_POINTER = "/properties/redundancySettings/standardTierStorageRedundancy"
+_LONGEST_SOFT_DELETE = 180  # days: https://learn.microsoft.com/azure/backup/secure-by-default
 _STRENGTH = {"LocallyRedundant": 0, "ZoneRedundant": 1, "GeoRedundant": 2, "ReadAccessGeoZoneRedundant": 3}
 
 
@@ -572,13 +597,13 @@ def linked(steps: Iterable[Step]) -> list[Step]:
     in_vault: defaultdict[str, list[str]] = defaultdict(list)
     found = []
     for step in listed:
-        vault, target = _vault_key(step.target), fold(step.target)
+        vault, target = vault_key(step.target), fold(step.target)
         subscription = "/".join(target.split("/")[:3])
         needs = {
             registered.get(subscription) if target != subscription else None,
             made.get(vault),
             made.get(_policy_key(step)),
-            right.get(vault) if target != vault else None,
+            right.get(vault),
         }
         if step.kind == "TriggerBackup":
             needs.add(enabled.get(target))
@@ -604,13 +629,15 @@ def _is_immutability(step: Step) -> bool:
     return step.kind == "SetVaultProtection" and "immutabilitySettings" in str(step.after)
 
 
-def _vault_key(arm_id: str) -> str:
+def vault_key(arm_id: str) -> str:
+    """Return the folded id of the vault that something is in, or is."""
     return "/".join(fold(arm_id).split("/")[:9])
 
 
 def _told(vault: Vault, *names: str) -> Json:
     """Return what a vault's own answer says of settings, by JSON pointer; null where it says nothing."""
-    return {_POINTERS[name]: vault.told.get(name) for name in names}
+    values = {name: vault.told.get(name) for name in names}
+    return {_POINTERS[name]: int(value) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _never(properties: Mapping[str, Any]) -> str:

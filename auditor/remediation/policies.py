@@ -47,6 +47,7 @@ class PolicyFacts:
     tiering: Json | None
     instant_restore_groups: Json | None
     more_known: bool
+    items: int | None = None  # that Azure counts on it
 
 
 def of_template(template: PolicyTemplate) -> Json:
@@ -94,6 +95,8 @@ def of_template(template: PolicyTemplate) -> Json:
 
 def fault_of_template(template: PolicyTemplate) -> str:
     """Say what is wrong with a template: Azure takes no such policy, or it runs too often; else nothing."""
+    if template.name != template.name.strip():
+        return "name: no white space around it"
     if template.type == "V1" and template.interval_hours:
         return "interval_hours: a standard policy runs once a day; set type to V2"
     if template.interval_hours and template.window_hours < template.interval_hours:

@@ -75,11 +75,11 @@ class Vault:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A live backup item of a VM."""
+    """A backup item; of a VM where it says so."""
 
     id: str
-    vm_id: str
-    state: str
+    vm_id: str | None
+    state: str | None
     policy: str
     protection_state: str | None = None
 
@@ -208,12 +208,28 @@ def _policies(estate: Estate) -> tuple[dict[str, PolicyFacts], dict[str, list[st
     rows = estate.query(
         "SELECT p.key, p.id, p.name, p.type, p.schedule_policy, p.retention_policy, p.instant_restore_days,"
         " p.time_zone, p.snapshot_consistency, p.tiering_policy, p.instant_restore_groups,"
-        f" NOT ({bad}), u.key"
-        " FROM policy p LEFT JOIN vaults u ON u.n = p.vault_n WHERE p.management_type = 'AzureIaasVM' ORDER BY p.n"
+        f" NOT ({bad}), f.protected_items_count, u.key"
+        " FROM policy p LEFT JOIN vaults u ON u.n = p.vault_n"
+        " LEFT JOIN backup_policies f ON f.key = p.key WHERE p.management_type = 'AzureIaasVM' ORDER BY p.n"
     )
     found: dict[str, PolicyFacts] = {}
     by_vault: defaultdict[str, list[str]] = defaultdict(list)
-    for key, arm_id, name, kind, schedule, retention, days, zone, consistency, tiering, groups, known, vault in rows:
+    for (
+        key,
+        arm_id,
+        name,
+        kind,
+        schedule,
+        retention,
+        days,
+        zone,
+        consistency,
+        tiering,
+        groups,
+        known,
+        count,
+        vault,
+    ) in rows:
         found[key] = PolicyFacts(
             arm_id,
             name,
@@ -226,6 +242,7 @@ def _policies(estate: Estate) -> tuple[dict[str, PolicyFacts], dict[str, list[st
             _object(tiering),
             _object(groups),
             known,
+            count,
         )
         if vault is not None:
             by_vault[vault].append(key)
@@ -254,18 +271,19 @@ def _policy_verdicts(assessment: Assessment) -> tuple[dict[str, list[str]], froz
 
 
 def _items(estate: Estate) -> tuple[dict[str, list[Item]], dict[str, Item]]:
-    """Return the live items of VMs by policy, and by VM."""
+    """Return all items by policy, whatever they are and are in, and the live ones by VM."""
     rows = estate.query(
-        "SELECT i.id, i.vm_id, i.state, p.key, i.vm_id_key, i.protection_state FROM items i"
-        " LEFT JOIN backup_policies p ON p.n = i.policy_id_n JOIN live l ON l.item_n = i.n"
-        " WHERE i.kind = 'vm' AND i.state IS NOT NULL AND i.vm_id IS NOT NULL ORDER BY i.n"
+        "SELECT i.id, i.vm_id, i.state, p.key, i.vm_id_key, i.protection_state,"
+        " l.item_n IS NOT NULL AND i.kind = 'vm' AND i.state IS NOT NULL AND i.vm_id IS NOT NULL FROM items i"
+        " LEFT JOIN backup_policies p ON p.n = i.policy_id_n LEFT JOIN live l ON l.item_n = i.n ORDER BY i.n"
     )
     by_policy: defaultdict[str, list[Item]] = defaultdict(list)
     by_vm: dict[str, Item] = {}
-    for arm_id, vm_id, state, policy, vm_key, said in rows:
+    for arm_id, vm_id, state, policy, vm_key, said, counts in rows:
         item = Item(arm_id, vm_id, state, policy or "", said)
-        by_vm[vm_key] = item
-        if policy is not None and state not in ("stopped", "soft-deleted"):
+        if counts:
+            by_vm[vm_key] = item
+        if policy is not None:
             by_policy[policy].append(item)
     return by_policy, by_vm
 
