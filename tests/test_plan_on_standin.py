@@ -274,14 +274,14 @@ def test_an_unguarded_vault_is_guarded_and_nothing_else_of_it_changes() -> None:
     ],
 )
 def test_a_policy_that_fails_loses_its_items_to_one_that_passes(rule: str, policy: str) -> None:
-    assert policies().turned(rule, policy_id(policy))
+    assert policies().turned(rule, policy_id(policy)), [step.title for step in policies().plan.steps]
 
 
 def test_items_go_over_to_policies_that_keep_as_much() -> None:
     done = policies()
     made = {step.target: step.after or {} for step in done.plan.automatic if step.kind == "DefinePolicy"}
     by_vm = {step.target: (step.after or {})["policyId"] for step in done.plan.automatic if step.kind == "AssignPolicy"}
-    assert set(by_vm) == {item_id(name) for name in ("often", "seldom", "short")}
+    assert set(by_vm) == {item_id(name) for name in ("often", "seldom", "short")}, [s.title for s in done.plan.steps]
     for arm_id, policy in by_vm.items():
         assert done.there[fold(arm_id)]["properties"]["policyId"] == policy
     often, seldom, short = (made[by_vm[item_id(name)]] for name in ("often", "seldom", "short"))

@@ -35,6 +35,7 @@ from auditor.text import fold
 from auditor.timestamps import show_time
 
 _ROUNDS = 4
+_NO_TIME = "Give the time of the export with --as-of 2026-01-31T06:00:00Z."
 _CAUSES = 20  # of gaps, told one by one
 
 Check = Callable[[Sequence[Step]], Checked]
@@ -72,8 +73,7 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     try:
         now = first.estate.now
         if now is None:
-            hint = "Give the time of the export with --as-of 2026-01-31T06:00:00Z."
-            raise UsageError("the inventory does not say when it was taken, and a plan has to know", hint)
+            raise UsageError("the inventory does not say when it was taken, and a plan has to know", _NO_TIME)
         before, report = failing_of(first), first.report
         steps = _steps_of(first, asked, asked.options.rules, asked.options.only)
     finally:
@@ -84,8 +84,10 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     manual += vetoed
     notices += _idle(before, asked.options.only)
     forbidden = {fold(step.target) for step in vetoed}
-    after = before
+    after = applied = before
     for _ in range(_ROUNDS):
+        if not automatic:
+            break  # nothing changes
         changes = changes_of(automatic, _room(folder), now)
         second = asked.judge(_room(folder), changes.backed_up)
         try:
@@ -107,11 +109,12 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
     else:
         raise AuditorError("the plan does not settle: what it leaves needs ever more", "Please report it.")
     automatic = linked(automatic)
-    done = asked.judge(_room(folder), changes.applied)
-    try:
-        applied = failing_of(done)
-    finally:
-        done.estate.connection.close()
+    if automatic:
+        done = asked.judge(_room(folder), changes.applied)
+        try:
+            applied = failing_of(done)
+        finally:
+            done.estate.connection.close()
     origin = asked.inventory.origin
     return signed(
         Plan(

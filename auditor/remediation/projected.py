@@ -10,13 +10,13 @@ import msgspec
 
 from auditor.arm_id import parse_arm_id
 from auditor.assessment.assess import Assessment
-from auditor.assessment.engine import column
 from auditor.inventory.decode import Row, make_row
 from auditor.inventory.facts import Change
 from auditor.inventory.shapes import shape_of
 from auditor.inventory.spool import Spool
 from auditor.inventory.tables import TABLE_OF_TYPE, Table
 from auditor.remediation.model import Answer, Projection, Step
+from auditor.remediation.verdicts import open_verdicts
 from auditor.text import fold
 from auditor.timestamps import show_time
 
@@ -251,16 +251,11 @@ def failing_of(assessment: Assessment) -> Failing:
     """Return what fails, as (rule, folded id)."""
     found: set[Verdict] = set()
     unknown = 0
-    for matrix in assessment.matrices:
-        for rule in matrix.rules:
-            letter = f"v.{column(rule.id)}"
-            rows = assessment.estate.query(
-                f"SELECT s.key, {letter} FROM {matrix.table} v JOIN {matrix.subject} s ON s.n = v.n"
-                f" LEFT JOIN exempted e ON e.n = v.n AND e.rule = ? WHERE {letter} IN ('f', 'u') AND e.n IS NULL",
-                [rule.id],
-            )
-            found |= {(rule.id, key) for key, outcome in rows if outcome == "f"}
-            unknown += sum(outcome == "u" for _, outcome in rows)
+    for rule, _, key, letter in open_verdicts(assessment):
+        if letter == "f":
+            found.add((rule, key))
+        else:
+            unknown += 1
     return Failing(frozenset(found), unknown)
 
 

@@ -11,6 +11,7 @@ from auditor.assessment.assess import Assessment
 from auditor.assessment.engine import column
 from auditor.estate.database import Estate
 from auditor.remediation.policies import PolicyFacts
+from auditor.remediation.verdicts import open_verdicts
 from auditor.text import fold
 
 # The rules that say whether a policy is right for a VM.
@@ -140,24 +141,16 @@ def within(key: str, only: Sequence[str]) -> bool:
 
 
 def _verdicts(assessment: Assessment, rules: Sequence[str], only: Sequence[str]) -> Verdicts:
-    estate, failing, unknown = assessment.estate, {}, 0
-    for matrix in assessment.matrices:
-        for rule in matrix.rules:
-            if rules and rule.id not in rules:
-                continue
-            letter = f"v.{column(rule.id)}"
-            rows = estate.query(
-                f"SELECT s.id, s.key, {letter} FROM {matrix.table} v JOIN {matrix.subject} s ON s.n = v.n"
-                f" LEFT JOIN exempted e ON e.n = v.n AND e.rule = ?"
-                f" WHERE {letter} IN ('f', 'u') AND e.n IS NULL ORDER BY s.n",
-                [rule.id],
-            )
-            found = [(arm_id, letter) for arm_id, key, letter in rows if within(key, only)]
-            unknown += sum(letter == "u" for _, letter in found)
-            fails = [arm_id for arm_id, letter in found if letter == "f"]
-            if fails:
-                failing[rule.id] = fails
-    return Verdicts(failing, unknown)
+    known = [rule.id for matrix in assessment.matrices for rule in matrix.rules if not rules or rule.id in rules]
+    failing: dict[str, list[str]] = {rule: [] for rule in known}
+    unknown = 0
+    for rule, arm_id, key, letter in open_verdicts(assessment):
+        if rule in failing and within(key, only):
+            if letter == "f":
+                failing[rule].append(arm_id)
+            else:
+                unknown += 1
+    return Verdicts({rule: found for rule, found in failing.items() if found}, unknown)
 
 
 def _vms(estate: Estate, wanted: Sequence[str]) -> Iterator[Vm]:
