@@ -3,6 +3,7 @@
 ``estate().vault("v1").policy("daily").vm("web").item("web").outcome("vm-protected", "web")``
 """
 
+import copy
 import json
 import tempfile
 from collections.abc import Mapping
@@ -121,7 +122,7 @@ class EstateBuilder:
                 "name": name,
                 "type": "Microsoft.RecoveryServices/vaults",
                 "location": "westeurope",
-                "properties": {"provisioningState": "Succeeded", **settings, **GUARDED},
+                "properties": {"provisioningState": "Succeeded", **settings, **copy.deepcopy(GUARDED)},
                 **own,
             },
         )

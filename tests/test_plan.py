@@ -342,7 +342,9 @@ def test_what_a_resource_guard_guards_is_left_to_people() -> None:
     built.vm("often").item("often", policyId=policy_id("busy"))
     asked: dict[str, Any] = {"config": ENHANCED, "select": ["policy-runs-per-day"], "allow_reduce": True}
     assert kinds(plan_of(built, **asked)) == ["DefinePolicy", "AssignPolicy"]
-    built.resources[0]["properties"]["securitySettings"]["multiUserAuthorization"] = "Enabled"
+    properties = built.resources[0]["properties"]  # of which parts are shared with other vaults
+    security = {**properties["securitySettings"], "multiUserAuthorization": "Enabled"}
+    built.resources[0]["properties"] = {**properties, "securitySettings": security}
     guarded = plan_of(built, **asked)
     assert kinds(guarded) == []
     assert "a Resource Guard has to agree" in by_hand(guarded, "policy-runs-per-day")
