@@ -168,24 +168,18 @@ def _checked(steps: list[Step], check: Check | None) -> tuple[list[Step], list[S
             [],
             [f"Azure was not asked whether the steps can be done ({unchecked}): plan live, or --preflight."],
         )
-    found = check(linked(steps))
+    listed = linked(steps)
+    found = check(listed)
     vetoes = dict(found.vetoes)
-    for step in linked(steps):  # in order: what rests on a step that cannot be done cannot be done either
+    for step in listed:  # in order: what rests on a step that cannot be done cannot be done either
         lost = [need for need in step.depends_on if need in vetoes]
         if lost and step.id not in vetoes:
             vetoes[step.id] = f"what it needs cannot be done: {vetoes[lost[0]]}"
-    for step in linked(steps):  # all items of a policy go over, or none
-        if step.kind == "AssignPolicy" and step.id not in vetoes:
-            policy = (step.before or {}).get("policyId")
-            lost = [
-                other.id
-                for other in steps
-                if other.kind == "AssignPolicy"
-                and other.id in vetoes
-                and (other.before or {}).get("policyId") == policy
-            ]
-            if lost:
-                vetoes[step.id] = f"another item of its policy cannot go over: {vetoes[lost[0]]}"
+    moves = [(step.id, (step.before or {}).get("policyId")) for step in listed if step.kind == "AssignPolicy"]
+    stuck = {policy: vetoes[move] for move, policy in reversed(moves) if move in vetoes}
+    for move, policy in moves:  # all items of a policy go over, or none
+        if policy in stuck:
+            vetoes.setdefault(move, f"another item of its policy cannot go over: {stuck[policy]}")
     kept = [
         msgspec.structs.replace(step, notes=[*step.notes, *found.notes.get(step.id, ())])
         for step in steps

@@ -179,14 +179,11 @@ class Planner:
     # Policies that fail
 
     def _replace_policies(self) -> None:
-        wanted = {fold(arm_id) for rule in _POLICIES for arm_id in self.situation.verdicts.of(rule)}
+        failing = {rule: {fold(arm_id) for arm_id in self.situation.verdicts.of(rule)} for rule in _POLICIES}
+        wanted = set().union(*failing.values())
         for key in (key for key in self.situation.policies if key in wanted):
             old = self.situation.policies[key]
-            answers = [
-                Answer(rule=rule, resource=old.id)
-                for rule in _POLICIES
-                if key in {fold(arm_id) for arm_id in self.situation.verdicts.of(rule)}
-            ]
+            answers = [Answer(rule=rule, resource=old.id) for rule in _POLICIES if key in failing[rule]]
             new = strengthened(old, self.settings.policy, [answer.rule for answer in answers])
             if isinstance(new, str):
                 self._leave_all(answers, new)

@@ -180,7 +180,7 @@ class Arm(Settings):
             return await self._answered(request)
         except ConnectionError:  # the client went away
             raise
-        except Exception as error:
+        except Exception as error:  # of any kind: a fault of the stand-in itself has to fail the test
             self._errors.append(error)
             raise
 
