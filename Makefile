@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-reports check-formats screenshots lint types layers docs docs-check format golden bench \
+.PHONY: help demo demo-remediation test check check-reports check-formats screenshots lint types layers docs docs-check format golden bench \
   constraints clean
 
 help: ## Show what there is
@@ -24,6 +24,9 @@ demo: $(READY) ## Audit the example estate: terminal summary, out/report.html, o
 	  -o out/report.html -o out/report.json -o out/report.csv; code=$$?; \
 	  if [ $$code -eq 1 ]; then echo 'The example estate has violations, so the exit code is 1: that is the demo working.'; \
 	  else exit $$code; fi
+
+demo-remediation: $(READY) ## Audit, plan, apply and audit again, on a stand-in for Azure: out/remediation
+	$(BIN)/python examples/demo_remediation.py
 
 test: $(READY) ## Run all Python tests
 	$(BIN)/python -m pytest -q -n auto

@@ -3,7 +3,8 @@
 AuditorError (70)
 ├── UsageError (2)          flags, config, rules, named inputs, outputs
 │   └── InputErrors (2)     several of them at once, each with its place
-└── AzureError (4)          Azure was not reached, or refused the identity
+├── AzureError (4)          Azure was not reached, or refused the identity
+└── StoppedByHand (130)     somebody asked to stop, and there is something to say about where
 
 A failure *inside* a run is not an error but a value: a gap, a cell problem, an unknown verdict.
 Only ``cli.app`` catches what is raised here, and prints it as one line and a hint.
@@ -20,6 +21,7 @@ class ExitCode:
     USAGE = 2
     CANNOT_CONCLUDE = 3
     AZURE = 4
+    NOT_APPLIED = 5
     INTERNAL = 70
     INTERRUPTED = 130
 
@@ -86,3 +88,9 @@ class AzureError(AuditorError):
     """Azure was not reached, or it refused who asks."""
 
     exit_code = ExitCode.AZURE
+
+
+class StoppedByHand(AuditorError):
+    """Somebody asked to stop, and what was under way was brought to a good end."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -17,7 +17,7 @@ from azure.core.rest import HttpRequest
 from building import SUBSCRIPTION, estate
 from reading import Json, session_of, standing, with_views
 
-from auditor.azure import calls, details, doctor, permissions, preflight, scope
+from auditor.azure import calls, details, doctor, permissions, preflight, questions, scope
 from auditor.azure.clouds import CLOUDS
 from auditor.cli.question import Flags, settle
 from auditor.declared.config import Azure, Login, PolicyTemplate, Remediation, VaultTemplate
@@ -235,7 +235,7 @@ def test_what_a_plan_asks_is_what_the_pages_name() -> None:
     }
     location = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.RecoveryServices/locations/westeurope"
     posts = {name for name, (call, _) in asked.items() if call.startswith("POST {location}/")}
-    assert all(preflight.QUESTIONS.fullmatch(f"{location}/{name}") for name in posts)
+    assert all(questions.QUESTIONS.fullmatch(f"{location}/{name}") for name in posts)
     needs = {action: may for _, action, may in table("permissions.md", "question")}
     assert {action.split("/")[-2] for action, may in needs.items() if may == "no"} == posts
     assert all(action.endswith("/read") for action, may in needs.items() if may == "yes")

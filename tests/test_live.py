@@ -668,7 +668,7 @@ def test_an_older_snapshot_that_only_looked_in_overrules_no_newer_one(tmp_path: 
 
 def test_what_azure_echoes_of_a_token_is_not_shown() -> None:
     body = b'{"error": {"code": "Forbidden", "message": "got Bearer eyJhbGciOi.eyJzdWIiOiIx.c2ln and eyJhbGciOi.x.y"}}'
-    failure = calls_module._failure(403, body)
+    failure = calls_module._failure(403, body, {})
     assert "eyJ" not in str(failure)
     assert "(a token)" in failure.message
 
@@ -686,4 +686,4 @@ def test_what_azure_echoes_of_a_token_is_not_shown() -> None:
     ],
 )
 def test_no_error_body_is_too_odd(body: bytes) -> None:
-    assert calls_module._failure(400, body).status == 400
+    assert calls_module._failure(400, body, {}).status == 400

@@ -11,7 +11,7 @@ from building import OTHER_SUBSCRIPTION, SUBSCRIPTION, EstateBuilder, estate, gr
 from reading import with_views
 from test_live_command import assert_one_error, run
 
-from auditor.azure.preflight import QUESTIONS
+from auditor.azure.questions import QUESTIONS
 from auditor.remediation.model import Plan, Step, decode_plan
 
 Json = dict[str, Any]

@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wanting
 from arm import Arm, Asker, Reply
 from building import (
-    SUBSCRIPTION,
-    EstateBuilder,
-    estate,
-    group_id,
-    hourly,
     item_id,
     policy_id,
     vault_id,
     vm_id,
 )
-from planned import NOW, failing, plan_and_failing, settings_of
+from planned import NOW, failing, plan_and_failing
 from reading import read, standing, with_views
+from wanting import BARE, Wanting
 
 from auditor.remediation.model import Plan, Step
 from auditor.remediation.projected import Failing
@@ -30,46 +27,6 @@ from auditor.text import fold
 
 Json = dict[str, Any]
 SECONDS = 30
-TEMPLATES = "remediation: {vault: {resource_group: backup}}\n"
-ENHANCED = """
-remediation:
-  vault: {resource_group: backup}
-  policy: {type: V2, interval_hours: 6, window_hours: 24, time: "02:00", instant_restore_days: 7}
-"""
-WEEKLY: Json = {
-    "schedulePolicyType": "SimpleSchedulePolicy",
-    "scheduleRunFrequency": "Weekly",
-    "scheduleRunDays": ["Sunday"],
-    "scheduleRunTimes": ["2026-01-01T02:00:00Z"],
-}
-BARE: Json = {
-    "provisioningState": "Succeeded",
-    "redundancySettings": {"standardTierStorageRedundancy": "GeoRedundant", "crossRegionRestore": "Disabled"},
-    "securitySettings": {
-        "softDeleteSettings": {"softDeleteState": "Disabled", "softDeleteRetentionPeriodInDays": 14},
-        "immutabilitySettings": {"state": "Disabled"},
-    },
-    "monitoringSettings": {"azureMonitorAlertSettings": {"alertsForAllJobFailures": "Disabled"}},
-}
-
-
-def kept(every: str, count: int, unit: str, time: str, **marks: Any) -> Json:
-    part = {"retentionTimes": [time], "retentionDuration": {"count": count, "durationType": unit}, **marks}
-    return {"retentionPolicyType": "LongTermRetentionPolicy", f"{every}Schedule": part}
-
-
-def grouped(built: EstateBuilder) -> EstateBuilder:
-    """Add the groups and the subscription that Azure would have, too."""
-    for group in ("rg", "backup"):
-        built.add(
-            {
-                "id": group_id(group),
-                "type": "Microsoft.Resources/subscriptions/resourceGroups",
-                "name": group,
-                "location": "westeurope",
-            }
-        )
-    return built.add({"id": f"/subscriptions/{SUBSCRIPTION}", "type": "Microsoft.Resources/subscriptions"})
 
 
 @dataclass
@@ -94,13 +51,12 @@ class Done:
         return verdict in self.before.verdicts and verdict not in self.after.verdicts
 
 
-def run(built: EstateBuilder, config: str = TEMPLATES, **options: Any) -> Done:
+def run(wanted: Wanting) -> Done:
     """Read a stand-in, plan, do the steps one after the other by the simplest of loops, and read again."""
-    asked = settings_of(config, ignore=["vault-security-level"])
-    access = options.pop("access", "owner")
+    asked, options = wanted.settings(), wanted.options
     with (
         tempfile.TemporaryDirectory() as name,
-        standing(with_views(built.resources), access=access, operation_seconds=SECONDS) as arm,
+        standing(with_views(wanted.built.resources), access="owner", operation_seconds=SECONDS) as arm,
         Asker(arm) as asker,
     ):
         arm.clock.set(datetime.fromisoformat(NOW))
@@ -148,45 +104,19 @@ def alike(one: Any, other: Any) -> bool:
     return fold(one) == fold(other) if isinstance(one, str) and isinstance(other, str) else bool(one == other)
 
 
-# What there is
-
-
 @cache
 def unprotected() -> Done:
-    """VMs without backup: with no vault in their region, with a right one, and with one of the wrong redundancy."""
-    built = estate().vault().policy().vm("web").item("web").vm("new")
-    built.vm("lonely", location="northeurope")
-    built.vault("wrong", "LocallyRedundant", location="uksouth").vm("stray", location="uksouth")
-    return run(grouped(built), trigger_backup=True)
+    return run(wanting.unprotected())
 
 
 @cache
 def in_place() -> Done:
-    """A vault without soft delete, alerts and immutability, and a policy in use that keeps too little, to be edited."""
-    days = kept("daily", 10, "Days", "2026-01-01T22:00:00Z")
-    built = estate().vault(properties=BARE).vm("web").item("web")
-    built.policy(instantRpRetentionRangeInDays=2, retentionPolicy=days, timeZone="UTC")
-    return run(grouped(built), edit_policies=True)
+    return run(wanting.in_place())
 
 
 @cache
 def policies() -> Done:
-    """VMs on a policy that runs too often, on one that runs too seldom, and on one that keeps too little."""
-    built = estate().vault().vm("often").vm("seldom").vm("short")
-    built.policy(
-        "six",
-        hourly(4, 24),
-        policyType="V2",
-        instantRpRetentionRangeInDays=7,
-        retentionPolicy=kept("daily", 60, "Days", "2026-01-01T08:00:00Z"),
-    )
-    weeks = kept("weekly", 12, "Weeks", "2026-01-01T02:00:00Z", daysOfTheWeek=["Sunday"])
-    built.policy("weekly", WEEKLY, instantRpRetentionRangeInDays=5, retentionPolicy=weeks)
-    days = kept("daily", 10, "Days", "2026-01-01T22:00:00Z")
-    built.policy("brief", instantRpRetentionRangeInDays=1, retentionPolicy=days, timeZone="UTC")
-    for name, policy in (("often", "six"), ("seldom", "weekly"), ("short", "brief")):
-        built.item(name, policyId=policy_id(policy))
-    return run(grouped(built), ENHANCED, allow_reduce=True, allow_one_way=["enhanced-policy"])
+    return run(wanting.policies())
 
 
 EVERY = [unprotected, in_place, policies]

@@ -32,6 +32,29 @@ def run_id(inventory: Inventory, question: Question, options: Options, now: int 
         "inventory": _read(inventory),
         "options": options,
         # Evidence names the flag where the flag said it, and the configuration by its name.
+        **_judged_by(question),
+        "known": sorted([rule.id, rule.sha256] for rule in question.known),
+        "baseline": question.baseline.content_sha256 if question.baseline is not None else None,
+    }
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def question_id(question: Question) -> str:
+    """Return the SHA-256, in hex, of what verdicts are judged by: all of a question but the inventory and the time."""
+    config = question.config
+    content = {
+        **_judged_by(question),
+        "version": __version__,
+        "config": question.config_sha256,
+        "exemptions": question.exemptions.sha256,
+        "options": [config.profile, config.vaults_in, question.primary_endpoint],
+    }
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def _judged_by(question: Question) -> dict[str, Any]:
+    """Return the rules in force and what was declared, as hashes and names."""
+    return {
         "endpoint_flag": question.primary_endpoint,
         "default_intent": without_surrogates(question.intents.default_source),
         "exemptions_file": without_surrogates(question.exemptions.file),
@@ -47,14 +70,11 @@ def run_id(inventory: Inventory, question: Question, options: Options, now: int 
             ]
             for rule in question.rules
         ),
-        "known": sorted([rule.id, rule.sha256] for rule in question.known),
         "exclusions": [
             [exclusion.reason, _name(exclusion.place), exclusion.place.line, repr(exclusion.condition)]
             for exclusion in question.exclusions
         ],
-        "baseline": question.baseline.content_sha256 if question.baseline is not None else None,
     }
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
 def _name(place: Place) -> str:

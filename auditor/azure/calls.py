@@ -3,7 +3,7 @@
 import contextlib
 import email.utils
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
@@ -30,6 +30,7 @@ _LONGEST_WAIT, _LONGEST_THROTTLED = 300.0, 900.0
 _SECONDS = re.compile(r"after '?(\d{1,4})'? seconds")
 # Some answers repeat what they were sent: a token is nobody's to see.
 _SECRET = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]{6,}(\.[\w-]*){0,2}")
+_OK = (200,)
 _SHOWN = 300  # characters of what Azure says
 
 
@@ -47,11 +48,12 @@ class Pace(Protocol):
 
 
 class Answer(NamedTuple):
-    """An answer that could be used: its headers, its body as it came, and what was read off it."""
+    """An answer that could be used: its headers, its body as it came, what was read off it, and its status."""
 
     headers: Headers
     body: bytes
     content: Any
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,13 @@ class Failure:
         status: of HTTP; 0 when there was no answer at all.
         code: Azure's own, such as ``AuthorizationFailed``, or a word of ours.
         message: what Azure says, on one line.
+        wait: seconds that it asks to wait, where it says so.
     """
 
     status: int
     code: str
     message: str
+    wait: float | None = None
 
     @property
     def refused(self) -> bool:
@@ -110,10 +114,21 @@ class Caller:
         self._wall_clock = wall_clock
         self._reached = False
 
+    @property
+    def azure_time(self) -> float:
+        """Azure's time, in seconds since 1970 UTC, as far as its last answer told it."""
+        return self._wall_clock() + (self.skew or 0.0)
+
     def get(
-        self, path: str, version: str, pace: Pace, read: Callable[[bytes], Any] = msgspec.json.decode, **query: str
+        self,
+        path: str,
+        version: str,
+        pace: Pace,
+        read: Callable[[bytes], Any] = msgspec.json.decode,
+        accept: Collection[int] = _OK,
+        **query: str,
     ) -> Answer | Failure:
-        """Get a resource or a list, by its path or by the ``nextLink`` of an answer.
+        """Get a resource or a list, by its path or by the ``nextLink`` of an answer; what is read has to be ``accept``.
 
         Raises:
             AzureError: nothing at all could be reached, or nobody is signed in any more.
@@ -123,10 +138,45 @@ class Caller:
 
         endpoint = self.session.cloud.endpoint
         if path.startswith("https://"):
-            return self._ask(lambda: HttpRequest("GET", path), pace, read)
+            return self._ask(lambda: HttpRequest("GET", path), pace, read, accept)
         parameters = {"api-version": version, **query}
         url = endpoint + quote(path, safe="/")
-        return self._ask(lambda: HttpRequest("GET", url, params=parameters), pace, read)
+        return self._ask(lambda: HttpRequest("GET", url, params=parameters), pace, read, accept)
+
+    def send(self, method: str, path: str, version: str, body: dict[str, Any] | None, pace: Pace) -> Answer | Failure:
+        """Send a request that changes something, once, whatever comes of it.
+
+        Returns:
+            An answer with a status of 200 to 202, without content: its headers tell where to ask on, also where its
+            body was lost. Else why there is none.
+
+        Raises:
+            StoppedError: somebody asked to stop, and nothing was sent.
+        """
+        from azure.core import exceptions  # noqa: PLC0415 -- slow to import
+        from azure.core.rest import HttpRequest  # noqa: PLC0415
+
+        url = self.session.cloud.endpoint + quote(path, safe="/")
+        request = HttpRequest(method, url, params={"api-version": version}, json=body)
+        ticket = pace.enter()
+        self.sent += 1
+        try:
+            response = self.session.client.send_request(request, stream=True)
+        except exceptions.ClientAuthenticationError as error:
+            pace.lost(ticket)
+            raise sign_in_error(error, self.session.cloud) from error
+        except exceptions.AzureError as error:
+            pace.lost(ticket)
+            return _no_answer(error)
+        pace.leave(ticket, response.headers, throttled=response.status_code == 429)
+        with contextlib.closing(response):
+            try:
+                content = response.read()
+            except exceptions.AzureError:
+                content = b""
+        if response.status_code in (200, 201, 202):
+            return Answer(response.headers, content, None, response.status_code)
+        return _failure(response.status_code, content, response.headers)
 
     def ask(
         self, path: str, version: str, body: dict[str, Any], pace: Pace, read: Callable[[bytes], Any]
@@ -144,15 +194,21 @@ class Caller:
         url = self.session.cloud.endpoint + GRAPH_PATH
         return self._ask(lambda: HttpRequest("POST", url, params={"api-version": GRAPH_VERSION}, json=body), pace, read)
 
-    def _ask(self, request: "Callable[[], HttpRequest]", pace: Pace, read: Callable[[bytes], T]) -> Answer | Failure:
+    def _ask(
+        self,
+        request: "Callable[[], HttpRequest]",
+        pace: Pace,
+        read: Callable[[bytes], T],
+        accept: Collection[int] = _OK,
+    ) -> Answer | Failure:
         """Send a request until it has an answer that can be used, or it makes no sense to go on."""
         tries = throttled = signed_out = 0
         waited = 0.0
         while True:
-            got = self._once(request(), pace, read)
+            got = self._once(request(), pace, read, accept)
             if isinstance(got, Answer):
                 return got
-            failure, headers = got
+            failure = got
             if failure.status == 401:
                 signed_out += 1
                 if signed_out > 1:
@@ -170,16 +226,16 @@ class Caller:
                     return failure
             else:
                 return failure
-            pause = retry_after(headers)
-            if pause is None and (told := _SECONDS.search(failure.message)) is not None:
-                pause = min(float(told[1]), _LONGEST_WAIT)
+            pause = failure.wait
             if pause is None:
                 pause = min(_FIRST_PAUSE * 2 ** (tries + throttled - 1), _LONGEST_PAUSE) if tries + throttled else 0.0
             waited += pause
             if self.timing.wait(pause):
                 raise StoppedError
 
-    def _once(self, request: "HttpRequest", pace: Pace, read: Callable[[bytes], T]) -> Answer | tuple[Failure, Headers]:
+    def _once(
+        self, request: "HttpRequest", pace: Pace, read: Callable[[bytes], T], accept: Collection[int]
+    ) -> Answer | Failure:
         from azure.core import exceptions  # noqa: PLC0415 -- slow to import
 
         ticket = pace.enter()
@@ -192,20 +248,19 @@ class Caller:
             raise sign_in_error(error, self.session.cloud) from error
         except exceptions.AzureError as error:
             pace.lost(ticket)
-            what = next(iter(str(error).splitlines()), "")
-            return Failure(0, "no answer", _shown(f"{what or type(error).__name__}")), {}
+            return _no_answer(error)
         headers, status, body = response.headers, response.status_code, body.removeprefix(b"\xef\xbb\xbf")
         pace.leave(ticket, headers, throttled=status == 429)
         self._reached = True
         self._look_at_clock(headers)
         left = reads_left(headers)
         self.reads_left = left if left is not None else self.reads_left
-        if status != 200:
-            return _failure(status, body), headers
+        if status not in accept:
+            return _failure(status, body, headers)
         try:
-            return Answer(headers, body, read(body))
+            return Answer(headers, body, read(body), status)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unusable) as error:
-            return Failure(status, _UNUSABLE, _shown(str(error))), headers
+            return Failure(status, _UNUSABLE, _shown(str(error)), retry_after(headers))
 
     def _look_at_clock(self, headers: Headers) -> None:
         told = email.utils.parsedate_tz(headers.get("Date", ""))
@@ -229,12 +284,17 @@ class _Body(msgspec.Struct, frozen=True):
     message: Any = ""
 
 
-def _failure(status: int, body: bytes) -> Failure:
+def _no_answer(error: Exception) -> Failure:
+    what = next(iter(str(error).splitlines()), "")
+    return Failure(0, "no answer", _shown(what or type(error).__name__))
+
+
+def _failure(status: int, body: bytes, headers: Headers) -> Failure:
     """Read ARM's error: ``{"error": {"code", "message", "details"}}``, by some providers without its wrapper."""
     try:
         said = msgspec.json.decode(body, type=_Body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Failure(status, "an answer that is no error of Azure's", "")
+        return Failure(status, "an answer that is no error of Azure's", "", retry_after(headers))
     error = said.error if said.error is not None else _Error(said.code, said.message)
     code, message = str(error.code or "an error without a code"), str(error.message or "")
     # Resource Graph says what is wrong only in the details.
@@ -242,7 +302,10 @@ def _failure(status: int, body: bytes) -> Failure:
     for entry in details:
         if isinstance(entry, dict) and isinstance(entry.get("code"), str) and entry["code"] not in code:
             code += f" / {entry['code']}"
-    return Failure(status, _shown(code), _shown(message))
+    wait = retry_after(headers)
+    if wait is None and (told := _SECONDS.search(message)) is not None:
+        wait = min(float(told[1]), _LONGEST_WAIT)
+    return Failure(status, _shown(code), _shown(message), wait)
 
 
 def _shown(text: str) -> str:

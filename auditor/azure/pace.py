@@ -234,11 +234,12 @@ def reads_left(headers: Headers) -> int | None:
 
 
 def _least_left(headers: Headers) -> int | None:
-    """Return the smallest of what is left: of reads of the subscription, and of the compute provider's own quotas.
+    """Return the smallest of what is left: of reads or writes of the subscription, and of a provider's own quotas.
 
     ``x-ms-ratelimit-remaining-resource: Microsoft.Compute/LowCostGet3Min;11999,...``
     """
     own = headers.get("x-ms-ratelimit-remaining-resource", "").split(",")
-    told = [headers.get("x-ms-ratelimit-remaining-subscription-reads"), *(part.rpartition(";")[2] for part in own)]
+    names = ("x-ms-ratelimit-remaining-subscription-reads", "x-ms-ratelimit-remaining-subscription-writes")
+    told = [*(headers.get(name) for name in names), *(part.rpartition(";")[2] for part in own)]
     found = [_number(text.strip()) for text in told if text is not None]
     return min((number for number in found if number is not None), default=None)

@@ -3,7 +3,6 @@
 Nothing is changed by asking. Some of these questions are POSTs that a Reader may not send; what is refused is said.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from auditor.arm_id import parse_arm_id
 from auditor.azure.calls import Caller, Failure, Pace
 from auditor.azure.lists import read_list
 from auditor.azure.pace import Rate
+from auditor.azure.questions import backup_status, locations_of, subscription_of
 from auditor.azure.workers import each
 from auditor.remediation import requests
 from auditor.remediation.model import Checked, Step, step_id
@@ -22,12 +22,6 @@ from auditor.text import fold, visible
 LOCKS_VERSION, ASSIGNMENTS_VERSION = "2016-09-01", "2022-06-01"
 _WORKERS = 10
 _PER_SECOND = 20.0
-_LOCATIONS = r"/subscriptions/[^/]+/(resourceGroups/[^/]+/)?providers/Microsoft\.RecoveryServices/locations/[^/]+"
-# The questions that are asked by POST; the pipeline lets nothing else through.
-QUESTIONS = re.compile(
-    _LOCATIONS + "/(backupStatus|backupPreValidateProtection|backupValidateFeatures|checkNameAvailability)",
-    re.IGNORECASE,
-)
 # Built-in definitions that enable backup by themselves, and then fight with a plan over the vault.
 # https://learn.microsoft.com/azure/backup/backup-azure-auto-enable-backup
 _ENABLING = {
@@ -39,11 +33,6 @@ _ENABLING = {
 
 
 _Size: TypeAlias = tuple[str, str, str]
-
-
-class _Status(msgspec.Struct, frozen=True):
-    status: Any = msgspec.field(name="protectionStatus", default="")
-    vault: Any = msgspec.field(name="vaultId", default="")
 
 
 class _Validation(msgspec.Struct, frozen=True):
@@ -105,7 +94,7 @@ class Preflight:
         """Ask everything that may be asked; raises as ``Caller.get`` does."""
         by_subscription: defaultdict[str, list[Step]] = defaultdict(list)
         for step in steps:
-            by_subscription[_subscription(step.target)].append(step)
+            by_subscription[subscription_of(step.target)].append(step)
         more: list[Step] = []
         for subscription, several in by_subscription.items():
             self._rates[subscription]
@@ -134,7 +123,7 @@ class Preflight:
                 yield lambda: self._validation(step)
 
     def _post(self, path: str, body: Mapping[str, Any], kind: type[Any]) -> Any:  # noqa: ANN401 -- of that kind
-        pace: Pace = self._rates[_subscription(path)]
+        pace: Pace = self._rates[subscription_of(path)]
         got = self._caller.ask(path, requests.BACKUP_VERSION, dict(body), pace, msgspec.json.Decoder(kind).decode)
         return got if isinstance(got, Failure) else got.content
 
@@ -145,13 +134,12 @@ class Preflight:
         """Ask whether the VM is protected anywhere, in whatever vault and subscription."""
         vm_id = str((step.after or {})["sourceResourceId"])
         location = self._sizes.get(fold(vm_id), (None, None))[0] or ""
-        path = f"{_locations(vm_id)}/{location}/backupStatus"
-        got = self._post(path, {"resourceType": "VM", "resourceId": vm_id}, _Status)
+        got = backup_status(self._caller, vm_id, location, self._rates[subscription_of(vm_id)])
 
         def take() -> None:
             if isinstance(got, Failure):
                 self._not_checked("whether VMs are protected elsewhere (backupStatus)", got)
-            elif str(got.status) in ("Protected", "Protecting", "ProtectionFailed"):
+            elif got.protected:
                 where = visible(str(got.vault)) or "a vault that it does not name"
                 self._vetoes.setdefault(step.id, f"Azure says that it is {got.status} in {where}")
 
@@ -163,7 +151,7 @@ class Preflight:
         location = self._sizes.get(fold(vm_id), (None, None))[0] or ""
         vault = "/".join(step.target.split("/")[:9])
         body = {"resourceType": "VM", "resourceId": vm_id, "vaultId": vault, "properties": ""}
-        got = self._post(f"{_locations(vm_id)}/{location}/backupPreValidateProtection", body, _Validation)
+        got = self._post(f"{locations_of(vm_id)}/{location}/backupPreValidateProtection", body, _Validation)
 
         def take() -> None:
             if isinstance(got, Failure):
@@ -198,7 +186,7 @@ class Preflight:
             return None
         vm_id = str((step.after or {})["sourceResourceId"])
         location, size = self._sizes.get(fold(vm_id), (None, None))
-        return (_subscription(vm_id), location, size) if location and size else None
+        return (subscription_of(vm_id), location, size) if location and size else None
 
     def _unsupported(self, of: _Size) -> tuple[_Size, str]:
         """Ask whether VMs of a size can be backed up in a region; return why not."""
@@ -277,12 +265,3 @@ class Preflight:
                             f"Azure Policy enables backup here, too (assignment {visible(entry.name)}): who is first?"
                         )
                         self._notes[step.id].append(note)
-
-
-def _locations(arm_id: str) -> str:
-    return f"/subscriptions/{_subscription(arm_id)}/providers/{requests.PROVIDER}/locations"
-
-
-def _subscription(arm_id: str) -> str:
-    parsed = parse_arm_id(f"{arm_id}")
-    return parsed.subscription if parsed is not None and parsed.subscription is not None else ""

@@ -1,16 +1,18 @@
 """Who asks, in which cloud: credentials, tokens, and the pipeline that every request goes through.
 
-Reading cannot write. The pipeline lets GETs and queries of Resource Graph through and nothing else, and the policy of
-the SDK that registers resource providers by itself is not in it.
+Reading cannot write. The pipeline lets GETs and queries of Resource Graph through and nothing else, but for the very
+requests of a plan that somebody agreed to; and the policy of the SDK that registers resource providers by itself is not
+in it.
 """
 
 import base64
 import binascii
 import re
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -86,6 +88,7 @@ def open_session(
     tenant: str | None = None,
     client_id: str = "",
     questions: re.Pattern[str] | None = None,
+    writes: Collection[tuple[str, str]] = frozenset(),
 ) -> Session:
     """Sign in.
 
@@ -95,13 +98,14 @@ def open_session(
         tenant: id or domain of the tenant to sign in to; the identity's own when ``None``.
         client_id: of a user-assigned managed identity.
         questions: paths that may be sent POSTs, because they change nothing; none by default.
+        writes: methods and folded paths that may be sent, because somebody agreed to exactly these; none by default.
 
     Raises:
         AzureError: nobody could be signed in.
     """
     credential = _InTenant(_credential(cloud, login, client_id, tenant), tenant)
     token = _first_token(credential, cloud)
-    return Session(cloud, _identity(token), _client(cloud, credential, questions))
+    return Session(cloud, _identity(token), _client(cloud, credential, questions, writes))
 
 
 def _credential(cloud: Cloud, login: Login, client_id: str, tenant: str | None) -> "TokenCredential":
@@ -223,7 +227,10 @@ def _identity(token: str) -> Identity:
 
 
 def _client(
-    cloud: Cloud, credential: _Credential, questions: re.Pattern[str] | None = None
+    cloud: Cloud,
+    credential: _Credential,
+    questions: re.Pattern[str] | None = None,
+    writes: Collection[tuple[str, str]] = frozenset(),
 ) -> "ARMPipelineClient[Any, Any]":
     from azure.core.pipeline.policies import (  # noqa: PLC0415 -- slow to import
         ProxyPolicy,
@@ -237,7 +244,7 @@ def _client(
     return ARMPipelineClient(
         cloud.endpoint,
         policies=[
-            _reads_only(cloud, questions),
+            _only_allowed(cloud, questions, writes),
             RequestIdPolicy(),
             UserAgentPolicy(base_user_agent=f"azure-backup-auditor/{__version__}"),
             ProxyPolicy(),
@@ -264,19 +271,22 @@ def origin_of(url: str) -> tuple[str, str, int]:
     return parts.scheme.lower(), (parts.hostname or "").lower(), port if port is not None else 443
 
 
-def _reads_only(cloud: Cloud, questions: re.Pattern[str] | None) -> Any:  # noqa: ANN401 -- made from a class of the SDK, which is imported late
+def _only_allowed(cloud: Cloud, questions: re.Pattern[str] | None, writes: Collection[tuple[str, str]]) -> Any:  # noqa: ANN401 -- made from a class of the SDK, which is imported late
     from azure.core.pipeline.policies import SansIOHTTPPolicy  # noqa: PLC0415 -- slow to import
 
-    class ReadsOnly(SansIOHTTPPolicy[Any, Any]):
-        """Refuses whatever could change something, whoever asks for it."""
+    class OnlyAllowed(SansIOHTTPPolicy[Any, Any]):
+        """Refuses whatever could change something that nobody agreed to, whoever asks for it."""
 
         def on_request(self, request: Any) -> None:  # noqa: ANN401 -- the SDK's own
             method, url = request.http_request.method, request.http_request.url
-            path = url.partition("?")[0].removeprefix(cloud.endpoint)
+            address = url.partition("?")[0]
+            path = address.removeprefix(cloud.endpoint)
             query = method == "POST" and (
                 path == GRAPH_PATH or (questions is not None and questions.fullmatch(path) is not None)
             )
-            if not query and (method != "GET" or origin_of(url) != origin_of(cloud.endpoint)):
-                raise AuditorError(f"an audit only reads: {method} {url.partition('?')[0]} was not sent")
+            agreed = address != path and (method, fold(unquote(path))) in writes
+            reads = method == "GET" and origin_of(url) == origin_of(cloud.endpoint)
+            if not (query or agreed or reads):
+                raise AuditorError(f"nobody agreed to this, so it was not sent: {method} {address}")
 
-    return ReadsOnly()
+    return OnlyAllowed()

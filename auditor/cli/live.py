@@ -19,6 +19,7 @@ from auditor.yaml_source import did_you_mean
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Collection
 
     from auditor.azure.calls import Caller
     from auditor.azure.checkpoint import Checkpoint
@@ -109,7 +110,11 @@ def settle_azure(flags: LiveFlags, config: Azure) -> Azure:
     )
 
 
-def sign_in(settings: Azure, questions: "re.Pattern[str] | None" = None) -> "Session":
+def sign_in(
+    settings: Azure,
+    questions: "re.Pattern[str] | None" = None,
+    writes: "Collection[tuple[str, str]]" = (),
+) -> "Session":
     """Sign in to the cloud; raises as ``open_session`` does."""
     from auditor.azure.clouds import cloud_named
     from auditor.azure.session import open_session
@@ -120,17 +125,18 @@ def sign_in(settings: Azure, questions: "re.Pattern[str] | None" = None) -> "Ses
     quiet.propagate = False
     endpoint = os.environ.get(ENDPOINT)
     cloud = cloud_named(settings.cloud, endpoint, os.environ.get(AUTHORITY) if endpoint else None)
-    return open_session(cloud, settings.login, settings.tenant, os.environ.get("AZURE_CLIENT_ID", ""), questions)
+    return open_session(
+        cloud, settings.login, settings.tenant, os.environ.get("AZURE_CLIENT_ID", ""), questions, writes
+    )
 
 
-def caller_of(session: "Session") -> "Caller":
-    """Return what sends the requests of a session, by the clock of this machine."""
+def caller_of(session: "Session", stop: threading.Event | None = None) -> "Caller":
+    """Return what sends the requests of a session, by the clock of this machine, until ``stop`` is set."""
     from auditor.azure.calls import Caller
     from auditor.azure.pace import Timing
 
-    # Whoever interrupts does so in the main thread: nobody else has to be told, workers are left behind.
-    never = threading.Event()
-    return Caller(session, Timing(time.monotonic, never.wait), time.time)
+    # Whoever interrupts reading does so in the main thread: nobody else has to be told, workers are left behind.
+    return Caller(session, Timing(time.monotonic, (stop or threading.Event()).wait), time.time)
 
 
 def asked_of(flags: LiveFlags, settings: Azure) -> "Asked":

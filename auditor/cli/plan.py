@@ -117,7 +117,7 @@ def plan(
     check_scopes(only)
     from auditor.assessment.assess import assess
     from auditor.remediation.make import Asked, make_plan
-    from auditor.remediation.model import ONE_WAY, PlanOptions
+    from auditor.remediation.model import ONE_WAY, JudgedBy, PlanOptions
 
     for word in allow_one_way:
         if word not in ONE_WAY:
@@ -144,6 +144,15 @@ def plan(
                     asked_for,
                     lambda room, change: assess(facts, room, question, brief=True, change=change),
                     check,
+                    JudgedBy(
+                        config=str(config or ""),
+                        rules=[str(path) for path in rules],
+                        profile=profile or "",
+                        ignore=list(ignore),
+                        parameters=list(param),
+                        primary_endpoint=primary_endpoint or "",
+                        exemptions=str(exemptions or ""),
+                    ),
                 ),
                 folder,
             )
@@ -165,7 +174,8 @@ def _checking(
     if not (live_read if wanted is None else wanted):
         yield None
         return
-    from auditor.azure.preflight import QUESTIONS, Preflight
+    from auditor.azure.preflight import Preflight
+    from auditor.azure.questions import QUESTIONS
     from auditor.cli.live import caller_of, settle_azure, sign_in
     from auditor.estate.database import sizes_of
 

@@ -70,6 +70,11 @@ class Shown:
         waited = f", {spent.waited:.0f} s of them waiting for quota" if spent.waited >= 1 else ""
         self.say(f"Read {self._sums()} in {took:.0f} s and {spent.requests:,} requests{waited}")
 
+    def steps(self, done: int, total: int) -> None:
+        """Show how many steps of a plan have come to an end."""
+        if self._bars is not None:
+            self._show("steps", done, total)
+
     def say(self, line: str) -> None:
         """Write a line."""
         if self._bars is not None:

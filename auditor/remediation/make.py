@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ from auditor import __version__
 from auditor.assessment.assess import Assessment
 from auditor.assessment.model import GapInfo
 from auditor.assessment.question import Question
+from auditor.assessment.run_id import question_id
 from auditor.declared.config import Remediation
 from auditor.errors import AuditorError, UsageError
 from auditor.inventory.facts import Change
@@ -20,6 +21,7 @@ from auditor.remediation.model import (
     Answer,
     Checked,
     CreatedFrom,
+    JudgedBy,
     Plan,
     PlanOptions,
     Projected,
@@ -52,6 +54,7 @@ class Asked:
         options: what is to be planned.
         judge: judges the inventory as it is, or as it would be after a change, in a folder of its own.
         check: asks Azure about steps; ``None`` where it is not asked.
+        judged_by: the flags that the question comes from.
     """
 
     inventory: Inventory
@@ -59,6 +62,7 @@ class Asked:
     options: PlanOptions
     judge: Judge
     check: Check | None = None
+    judged_by: JudgedBy = field(default_factory=JudgedBy)
 
 
 def make_plan(asked: Asked, folder: Path) -> Plan:
@@ -129,6 +133,7 @@ def make_plan(asked: Asked, folder: Path) -> Plan:
                 inventory_sha256=report.inventory.sha256,
                 failing=len(before.verdicts),
                 unknown=before.unknown,
+                judged_by=msgspec.structs.replace(asked.judged_by, sha256=question_id(asked.question)),
             ),
             options=asked.options,
             steps=[*automatic, *manual],
@@ -257,7 +262,7 @@ def _notices(before: Failing, gaps: Sequence[GapInfo], asked: Asked) -> list[str
     if before.unknown:
         said.append(f"{before.unknown:,} verdicts are unknown: what is not known is not planned for.")
     if asked.inventory.origin is None:
-        said.append("The plan was made from exports, which do not name the tenant: apply will ask which it is.")
+        said.append("The plan was made from exports, which do not name the tenant: apply has to be told it (--tenant).")
     return said
 
 

@@ -67,8 +67,8 @@ class Precondition(_Part, frozen=True):
     equals: Annotated[
         dict[str, Any] | None,
         msgspec.Meta(
-            description="values by JSON pointer, texts compared without case and numbers by value; null: there must be "
-            "nothing"
+            description="values by JSON pointer, texts compared without case and numbers by value; without any it only "
+            "has to be there; null: there must be nothing"
         ),
     ]
 
@@ -112,6 +112,19 @@ class Projected(_Part, frozen=True):
     after_first_backup: Projection
 
 
+class JudgedBy(_Part, frozen=True):
+    """The flags that say what verdicts are judged by, as they were given, so that the same can be asked again."""
+
+    config: str = ""
+    rules: list[str] = []
+    profile: str = ""
+    ignore: list[str] = []
+    parameters: list[str] = []
+    primary_endpoint: str = ""
+    exemptions: str = ""
+    sha256: Annotated[str, msgspec.Meta(description="of all that they come to: rules, parameters, declarations")] = ""
+
+
 class CreatedFrom(_Part, frozen=True):
     """What the plan was made of."""
 
@@ -121,6 +134,7 @@ class CreatedFrom(_Part, frozen=True):
     inventory_sha256: str
     failing: int
     unknown: int
+    judged_by: JudgedBy = JudgedBy()
 
 
 class PlanOptions(_Part, frozen=True):

@@ -117,7 +117,10 @@ class Planner:
             title=f"Protect {vm.arm.name} in {_name(place.vault.id)} by {_name(place.policy_id)}",
             answers=[answer],
             request=request,
-            preconditions=[requests.absent(item, requests.BACKUP_VERSION)],
+            preconditions=[
+                requests.absent(item, requests.BACKUP_VERSION),
+                requests.there(vm.id, requests.COMPUTE_VERSION),
+            ],
             before=None,
             after={"sourceResourceId": vm.id, "policyId": place.policy_id, "protectionState": "IRPending"},
             permission=f"{_BACKUP_ROLE}, and Microsoft.Compute/virtualMachines/write on the VM",

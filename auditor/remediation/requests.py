@@ -13,6 +13,7 @@ from auditor.remediation.model import Precondition, Request
 VAULT_VERSION = "2025-02-01"
 BACKUP_VERSION = "2025-02-01"
 PROVIDERS_VERSION = "2021-04-01"
+COMPUTE_VERSION = "2024-07-01"
 PROVIDER = "Microsoft.RecoveryServices"
 Json = dict[str, Any]
 
@@ -87,6 +88,11 @@ def item_id_of(vault_id: str, vm: ArmId) -> str:
 def absent(path: str, version: str) -> Precondition:
     """Nothing is there yet."""
     return Precondition(path=path, api_version=version, equals=None)
+
+
+def there(path: str, version: str) -> Precondition:
+    """It is still there, whatever it is like."""
+    return Precondition(path=path, api_version=version, equals={})
 
 
 def has(path: str, version: str, values: Mapping[str, Any]) -> Precondition:

@@ -21,6 +21,7 @@ Kind = Literal[
     "401",
     "403",
     "404",
+    "409-busy",
     "409-not-registered",
     "truncated",
     "short",
@@ -105,6 +106,8 @@ class Fault:
             case "403":
                 kind, verb = _type_of(call.path), "read" if call.method == "GET" else "write"
                 return forbidden(call.principal.client_id, call.principal.object_id, f"{kind}/{verb}", call.path)
+            case "409-busy":
+                return error(409, "BMSUserErrorObjectLocked", "Another operation is in progress on the selected item.")
             case "409-not-registered":
                 return not_registered(_type_of(call.path).partition("/")[0])
             case "payload-too-large":

@@ -63,7 +63,7 @@ def _field(properties: Json, name: str) -> object:
 def _moment(text: str) -> datetime:
     """Read ``2016-01-01 00:00:00 AM``, which is how the filter writes times, or a time of an answer."""
     plain = re.sub(r"\.\d+", "", text.strip().removesuffix("Z"))
-    afternoon = plain.upper().endswith("PM")
+    afternoon, morning = plain.upper().endswith("PM"), plain.upper().endswith("AM")
     plain = re.sub(r"\s*[AaPp][Mm]$", "", plain)
     try:
         moment = datetime.fromisoformat(plain)
@@ -71,4 +71,6 @@ def _moment(text: str) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
     if afternoon and moment.hour < 12:
         moment = moment.replace(hour=moment.hour + 12)
+    if morning and moment.hour == 12:
+        moment = moment.replace(hour=0)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

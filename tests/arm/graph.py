@@ -37,12 +37,23 @@ class Graph:
         self._clock = clock
         self._quota = quota
         self._limits = limits
-        self._store = GraphStore(estate)
+        self._made: GraphStore | None = None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resource-graph")
+
+    def open(self) -> None:
+        """Take in what there is; without it, that is done by the first query, for which no change is ever late."""
+        self._made = self._made or GraphStore(self._estate)
+
+    @property
+    def _store(self) -> GraphStore:
+        self.open()
+        assert self._made is not None
+        return self._made
 
     def close(self) -> None:
         self._worker.shutdown(wait=True)
-        self._store.close()
+        if self._made is not None:
+            self._made.close()
 
     async def query(self, call: Call) -> Answer:
         caller = call.principal.client_id

@@ -3,11 +3,12 @@
 from arm.clock import whole_stamp
 from arm.faults import linked_forbidden
 from arm.ids import ITEM as ITEM_TYPE
-from arm.ids import Json, key_of, plain_location, where
+from arm.ids import POLICY, Json, key_of, plain_location, where
 from arm.items import backed_up, container_of, fresh, item_not_found
 from arm.jobs import ended, new_job
 from arm.operations import Operation
 from arm.routing import ITEM, RSV, Route
+from arm.vault_reads import policy_shape
 from arm.vault_settings import storage_config, vault_config
 from arm.web import Answer, Call, Refused, provider_error
 from arm.world import World, same
@@ -52,7 +53,7 @@ class Protection:
             stopped = {**old, "protectionState": asked["protectionState"], "policyId": "", "policyName": ""}
             return self._started(call, vault, known, stopped, "DisableBackup")
         policy = self._policy(vault, asked)
-        machine = self._machine(call, vault, asked["sourceResourceId"])
+        machine = self._machine(call, vault, asked["sourceResourceId"], new=known is None)
         state = "Protected" if old.get("lastRecoveryPoint") else "IRPending"
         properties = {
             **(old or fresh(machine)),
@@ -143,6 +144,7 @@ class Protection:
             if done.failure is None and stays:
                 self._world.put(item, done.due)
                 self._lock(vault, done.due)
+                self._recount(vault, done.due)
             elif done.failure is None:
                 self._world.remove(path, done.due)
 
@@ -153,6 +155,14 @@ class Protection:
         """Lock the vault's redundancy: from the first machine on it cannot be changed."""
         config = storage_config(self._world.estate, vault)
         self._world.put({**config, "properties": {**config["properties"], "storageTypeState": "Locked"}}, at)
+
+    def _recount(self, vault: Json, at: float) -> None:
+        """Let the policies that tell how many items are on them tell it anew."""
+        for entry in self._world.estate.inside(str(vault["id"]), POLICY):
+            shown = policy_shape(self._world.estate, entry)
+            before, now = (held["properties"].get("protectedItemsCount") for held in (entry, shown))
+            if before is not None and before != now:
+                self._world.put(shown, at)
 
     def _check_idle(self, path: str) -> None:
         if self._world.operations.busy(key_of(path)):
@@ -175,8 +185,11 @@ class Protection:
             )
         return policy
 
-    def _machine(self, call: Call, vault: Json, identifier: str) -> Json:
-        """Return the machine to protect, if it is there, fits the names in the path, and can go into this vault."""
+    def _machine(self, call: Call, vault: Json, identifier: str, *, new: bool) -> Json:
+        """Return the machine to protect, if it is there, fits the names in the path, and can go into this vault.
+
+        One that has an item here already only gets another policy.
+        """
         machine, place = self._world.estate.get(identifier), where(identifier)
         container = f"iaasvmcontainerv2;{place.group};{place.name}".lower()
         if machine is None:
@@ -200,7 +213,7 @@ class Protection:
             raise provider_error(
                 400, "BMSUserErrorRegionMismatch", "The virtual machine and the vault must be in the same region."
             )
-        for item in self._world.estate.everywhere(ITEM_TYPE):
+        for item in self._world.estate.everywhere(ITEM_TYPE) if new else ():
             if same(item["id"], call.path) or not same(item["properties"].get("sourceResourceId"), identifier):
                 continue
             if item["properties"].get("backupManagementType", "AzureIaasVM") == "AzureIaasVM":

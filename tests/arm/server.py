@@ -46,6 +46,7 @@ class Arm(Settings):
         access: what the first application may do, see ``Principal``.
         principals: further applications that can sign in.
         url: where it listens: as Resource Manager and as the authority.
+        graph_at_once: Resource Graph takes in the estate when the server starts, and not with the first query.
         ca: the file with the certificate to trust.
         requests: what came, in the order in which it came.
         clock: the server's time.
@@ -56,6 +57,7 @@ class Arm(Settings):
     limits: Limits = field(default_factory=Limits)
     access: str | Access = "reader"
     principals: tuple[Principal, ...] = ()
+    graph_at_once: bool = True
     url: str = field(init=False, default="")
     ca: str = field(init=False, default="")
     requests: list[Seen] = field(init=False, default_factory=list)
@@ -72,6 +74,8 @@ class Arm(Settings):
         self._world.instance_views = PerSecond(self.instance_views_a_second)
         self._identity = Identity(self.estate, self.clock, known)
         self._graph = Graph(self.estate, self.clock, self.quota, self.limits)
+        if self.graph_at_once:
+            self._graph.open()
         kinds = (Reads, Compute, VaultReads, VaultWrites, ConfigWrites, PolicyWrites, Protection, Progress, Discovery)
         handlers = [kind(self._world) for kind in kinds]
         routes = [route for handler in handlers for route in handler.routes()]
