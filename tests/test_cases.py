@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from auditor.assessment.branches import unseen
 from auditor.assessment.cases import Case, load_cases, missing_outcomes, run_case
 from auditor.bundled import bundled
 from auditor.errors import InputErrors
@@ -351,6 +352,77 @@ def test_outcomes_that_no_case_shows_are_missed() -> None:
     assert missing_outcomes(always, cases_of(always, text)) == ["fail"]
 
 
+# Branches that no case decides
+
+BRANCHED = """\
+parameters: {judged: {type: boolean, default: true, description: d}}
+applies:
+  allOf:
+    - {field: vm.os_type, notEquals: windows}
+    - {value: {parameter: judged}, equals: true}
+require:
+  anyOf:
+    - field: vm.name
+      in: [a, b]
+    - not:
+        allOf:
+          - {field: vm.name, notIn: [c]}
+          - {field: vm.location, equals: westeurope}
+"""
+
+
+def undecided(rule: Rule, *cases: str) -> list[str]:
+    found = cases_of(rule, "cases:\n" + "".join(f"- {{name: n, {case}}}\n" for case in cases))
+    branches = unseen(rule, [run_case(rule, case).truths for case in found])
+    return [f"{branch.path} {branch.truth} {branch.place.line}:{branch.place.column}" for branch in branches]
+
+
+def test_every_part_of_a_condition_is_missed_until_cases_make_it_true_and_false() -> None:
+    rule = rule_of(BRANCHED)
+    passing = "outcome: pass, vm: {os_type: Linux, name: a, location: westeurope}"
+    assert undecided(rule, passing) == [
+        "applies.allOf[0] False 10:7",
+        "applies.allOf[1] False 11:7",
+        "require.anyOf[0] False 14:7",
+        "require.anyOf[1].not False 16:7",
+        "require.anyOf[1].not.allOf[0] False 18:13",
+        "require.anyOf[1].not.allOf[1] False 19:13",
+    ]
+    failing = "outcome: fail, vm: {os_type: Linux, name: d, location: westeurope}"
+    elsewhere = "outcome: pass, vm: {os_type: Linux, name: c, location: northeurope}"
+    assert undecided(rule, passing, failing, elsewhere) == [
+        "applies.allOf[0] False 10:7",
+        "applies.allOf[1] False 11:7",
+    ]
+    windows = "outcome: not-applicable, vm: {os_type: Windows}"
+    nobody = "outcome: not-applicable, parameters: {judged: false}, vm: {os_type: Linux}"
+    assert undecided(rule, passing, failing, elsewhere, windows, nobody) == []
+
+
+def test_what_is_required_is_not_shown_by_a_case_to_which_the_rule_does_not_apply() -> None:
+    rule = rule_of(
+        "applies: {field: vm.os_type, equals: linux}\n"
+        "require:\n  allOf:\n  - {field: vm.name, equals: a}\n  - {field: vm.location, equals: b}\n"
+    )
+    passing = "outcome: pass, vm: {os_type: Linux, name: a, location: b}"
+    failing = "outcome: fail, vm: {os_type: Linux, name: c, location: b}"
+    missed = ["require.allOf[1] False 11:5"]
+    assert undecided(rule, passing, failing) == missed
+    assert undecided(rule, passing, failing, "outcome: not-applicable, vm: {os_type: Windows, location: c}") == missed
+    assert undecided(rule, passing, failing, "outcome: unknown, vm: {location: c}") == missed
+    assert undecided(rule, passing, failing, "outcome: fail, vm: {os_type: linux, location: c}") == []
+
+
+def test_a_branch_that_is_only_ever_unknown_is_neither_true_nor_false() -> None:
+    rule = rule_of("require: {anyOf: [{field: vm.name, equals: a}, {field: vm.location, equals: b}]}\n")
+    cases = ("outcome: pass, vm: {name: a}", "outcome: unknown, vm: {name: b}")
+    assert undecided(rule, *cases) == ["require.anyOf[1] True 7:48", "require.anyOf[1] False 7:48"]
+
+
+def test_conditions_as_a_whole_are_left_to_the_outcomes() -> None:
+    assert undecided(rule_of("require: {field: vm.name, equals: a}\n"), "outcome: unknown") == []
+
+
 # The bundled rules
 
 
@@ -358,8 +430,11 @@ def test_outcomes_that_no_case_shows_are_missed() -> None:
 def test_a_bundled_rule_passes_its_own_cases(rule_id: str) -> None:
     rule = BUNDLED[rule_id]
     cases = load_cases(bundled("rules") / "cases" / f"{rule_id}.yaml", f"{rule_id}.yaml", rule)
-    assert [(case.name, failure) for case in cases if (failure := run_case(rule, case).failure)] == []
+    results = [run_case(rule, case) for case in cases]
+    assert [(result.case.name, result.failure) for result in results if result.failure] == []
     assert len({case.name for case in cases}) == len(cases)
+    # A branch that nothing decides could say anything.
+    assert unseen(rule, [result.truths for result in results]) == []
 
 
 @pytest.mark.parametrize("rule_id", BUNDLED)

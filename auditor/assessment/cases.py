@@ -11,13 +11,14 @@ from typing import Any
 
 import duckdb
 
+from auditor.assessment.branches import branches
 from auditor.assessment.engine import Matrix, matrix_sql
 from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.model import Outcome
-from auditor.assessment.sql import Context
+from auditor.assessment.sql import Context, compile_condition
 from auditor.errors import Fault, InputErrors, UsageError
 from auditor.estate.database import Estate, connect
-from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName, exempt_from
+from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName, exempt_from, from_sql
 from auditor.inventory.model import Gap
 from auditor.ruleset.conditions import check_words
 from auditor.ruleset.load import bind
@@ -64,10 +65,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What came of a case; ``failure`` is empty when it is as it should be."""
+    """What came of a case.
+
+    Attributes:
+        case: the case.
+        failure: what is not as it should be; empty when nothing is.
+        truths: what each branch of the rule's conditions was, see ``branches``; empty where it could not be asked.
+    """
 
     case: Case
     failure: str
+    truths: Mapping[Steps, bool | None]
 
 
 def load_cases(path: Path | Traversable, shown: str, rule: Rule) -> list[Case]:
@@ -96,7 +104,7 @@ def run_case(rule: Rule, case: Case) -> CaseResult:
     try:
         bound = bind(rule, case.parameters, None, case.place)
     except UsageError as error:
-        return CaseResult(case, error.message)
+        return CaseResult(case, error.message, {})
     with connect() as connection:
         estate = _tables(connection, bound, case)
         context = Context(rule.resource, case.now, whole_tables(estate))
@@ -104,11 +112,22 @@ def run_case(rule: Rule, case: Case) -> CaseResult:
         connection.execute(f"CREATE TABLE verdicts_{rule.resource} AS {sql.text}", sql.values)
         matrix = Matrix(rule.resource, (bound,), (), 1)
         (found,) = find_evidence(estate, matrix, [_key_of(case, rule.resource)])
+        truths = _truths(estate, bound, context)
     if found.outcome != case.outcome:
-        return CaseResult(case, f"is {found.outcome}, not {case.outcome}: {found.message}")
+        return CaseResult(case, f"is {found.outcome}, not {case.outcome}: {found.message}", truths)
     if case.message and case.message not in found.message:
-        return CaseResult(case, f'says "{found.message}", without "{case.message}"')
-    return CaseResult(case, "")
+        return CaseResult(case, f'says "{found.message}", without "{case.message}"', truths)
+    return CaseResult(case, "", truths)
+
+
+def _truths(estate: Estate, rule: BoundRule, context: Context) -> dict[Steps, bool | None]:
+    """Evaluate each branch of a rule's conditions by itself."""
+    parts = branches(rule)
+    compiled = [compile_condition(part, context) for part in parts.values()]
+    text = ", ".join(sql.text for sql in compiled)
+    values = [value for sql in compiled for value in sql.values]
+    (row,) = estate.query(f"SELECT {text} FROM {from_sql(rule.subject, text)}", values)
+    return dict(zip(parts, row, strict=True))
 
 
 class _CaseReader:

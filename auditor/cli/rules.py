@@ -112,7 +112,11 @@ def check_rules(paths: PathsArgument = None) -> None:
 
 @app.command("test")
 def test_rules(paths: PathsArgument = None) -> None:
-    """Run the cases of rules. Exit code 1 when a case fails or an outcome is not shown by any case."""
+    """Run the cases of rules. Exit code 1 when a case fails or an outcome is not shown by any case.
+
+    Parts of conditions that no case makes true, or false, are named: nobody would notice if they were wrong.
+    """
+    from auditor.assessment.branches import unseen
     from auditor.assessment.cases import load_cases, missing_outcomes, run_case
 
     files = _files(paths)
@@ -127,13 +131,17 @@ def test_rules(paths: PathsArgument = None) -> None:
         for outcome in missing_outcomes(rule, cases):
             failures += 1
             typer.echo(f"FAIL {rule.id}: no case shows the outcome {outcome}")
-        for case in cases:
-            result = run_case(rule, case)
+        results = [run_case(rule, case) for case in cases]
+        for result in results:
             if result.failure:
                 failures += 1
+                case = result.case
                 typer.echo(printable(f"FAIL {case.place}: {rule.id}: {case.name}: {result.failure}"))
             else:
                 passed += 1
+        for branch in unseen(rule, [result.truths for result in results]):
+            word = "true" if branch.truth else "false"
+            typer.echo(printable(f"{rule.id}: no case makes {branch.path} {word} ({branch.place})"))
     typer.echo(f"{passed} case{'' if passed == 1 else 's'} passed, {failures} failed")
     raise typer.Exit(ExitCode.VIOLATIONS if failures else ExitCode.OK)
 

@@ -45,6 +45,7 @@ PARAMETER_TYPES: tuple[ParameterType, ...] = ("string", "number", "boolean", "li
 FRAMEWORKS = ("nist-800-53", "iso-27001", "mcsb", "cis", "dora", "soc2", "azure-policy")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _BESIDE = {"cases", "controls", "scope"}  # folders beside rules that hold something else
+_CONDITIONS = (("applies",), ("require",))
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEYS = {
     "id": True,
@@ -201,6 +202,7 @@ class _RuleReader:
             overrides=self._boolean(value, "overrides"),
             place=self.document.place(("id",)),
             sha256=hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest(),
+            places={steps: place for steps, place in self.document.places.items() if steps[:1] in _CONDITIONS},
         )
         return None if self.faults else rule
 

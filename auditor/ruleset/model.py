@@ -1,12 +1,13 @@
 """Rules and their conditions, as values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from auditor.declared.config import ParameterValue, Severity
 from auditor.errors import Place
 from auditor.estate.fields import EXEMPT_FROM, Field, Subject, TagName, field_named
+from auditor.yaml_source import Steps
 
 ParameterType: TypeAlias = Literal["string", "number", "boolean", "list<string>"]
 Word: TypeAlias = Literal[
@@ -138,6 +139,7 @@ class Rule:
         place: where it stands.
         sha256: of its content, independent of layout and comments.
         own: it is the user's, not bundled.
+        places: where each part of its conditions stands, by the steps that lead to it.
     """
 
     id: str
@@ -158,6 +160,7 @@ class Rule:
     place: Place
     sha256: str
     own: bool = False
+    places: Mapping[Steps, Place] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +236,9 @@ def tags_of(condition: Condition | None) -> Iterator[TagName]:
 
 def exemptions_asked_for(condition: Condition | None) -> Iterator[str]:
     """Yield the rules whose exemptions a condition asks for."""
-    for field in fields_of(condition):
-        if field.name.startswith(EXEMPT_FROM):
-            yield field.name.removeprefix(EXEMPT_FROM)
+    for asked in fields_of(condition):
+        if asked.name.startswith(EXEMPT_FROM):
+            yield asked.name.removeprefix(EXEMPT_FROM)
 
 
 def fields_of(condition: Condition | None) -> Iterator[Field]:
