@@ -1,88 +1,25 @@
 """JSON Schemas of the files that people write and read: for editors, and for whoever reads report.json."""
 
-import re
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from auditor.assessment.model import Diff, Report
+from auditor.assessment.model import OUTCOMES, Diff, Report
 from auditor.declared.config import Config
 from auditor.declared.exemptions import CATEGORIES
-from auditor.estate.fields import EXEMPT_FROM, FIELDS, SEES, SUBJECTS
+from auditor.estate.fields import FIELDS, SEES, SUBJECTS, Field
+from auditor.reference.condition_schema import TEXT, TIME, condition, definitions, literal, named, told
 from auditor.remediation.model import Plan
-from auditor.ruleset.load import FRAMEWORKS, PARAMETER_TYPES, PROFILES
-from auditor.ruleset.model import SEVERITIES
-from auditor.ruleset.words import NEGATIONS, TAKES
+from auditor.ruleset.load import FRAMEWORKS, PARAMETER_TYPES, PROFILES, bundled_files, load_rules
+from auditor.ruleset.model import SEVERITIES, ParameterType, Rule
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_TEXT = {"type": "string", "minLength": 1}
 
 
 def rule_schema() -> dict[str, Any]:
     """Return the JSON Schema of a rule file: what an editor can complete and check."""
-    parameter = {
-        "type": "object",
-        "required": ["parameter"],
-        "additionalProperties": False,
-        "properties": {"parameter": _TEXT},
-    }
-    field_names = [entry.name for entry in FIELDS.values() if not entry.note]
-    exempt_from = {
-        "type": "string",
-        "pattern": rf"^{re.escape(EXEMPT_FROM)}[a-z]",
-        "description": "Whether a live exemption from that rule covers the VM",
-    }
-    age = {"anyOf": [{"type": "number", "minimum": 0}, parameter]}
-    right = {
-        "anyOf": [
-            {"type": ["string", "number", "boolean"]},
-            {"type": "array", "items": {"type": ["string", "number"]}},
-            parameter,
-            {
-                "type": "object",
-                "required": ["field"],
-                "additionalProperties": False,
-                "properties": {"field": {"enum": field_names}},
-            },
-            *(
-                {"type": "object", "required": [unit], "additionalProperties": False, "properties": {unit: age}}
-                for unit in ("hoursAgo", "daysAgo")
-            ),
-        ],
-    }
-    tag = {
-        "type": "object",
-        "required": ["tag"],
-        "additionalProperties": False,
-        "properties": {"tag": {"anyOf": [_TEXT, parameter]}, "of": {"enum": sorted({*SEES["vm"], *SUBJECTS})}},
-    }
-    words = {word: {"type": "boolean"} if word == "exists" else right for word in (*TAKES, *NEGATIONS)}
-    group = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/condition"}}
-    condition = {
-        "description": "A condition in the words of Azure Policy.",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "allOf": group,
-            "anyOf": group,
-            "not": {"$ref": "#/$defs/condition"},
-            "field": {"anyOf": [{"enum": field_names}, exempt_from, tag]},
-            "value": {"anyOf": [{"type": ["string", "number", "boolean"]}, parameter]},
-            **words,
-        },
-    }
-    declared = {
-        "type": "object",
-        "required": ["type", "default", "description"],
-        "additionalProperties": False,
-        "properties": {
-            "type": {"enum": list(PARAMETER_TYPES)},
-            "default": {"type": ["string", "number", "boolean", "array", "null"]},
-            "description": _TEXT,
-            "enum": {"type": "array", "items": {"type": "string"}},
-        },
-    }
     return {
         "$schema": _DIALECT,
         "$id": "rule.schema.json",
@@ -92,9 +29,9 @@ def rule_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "id": {"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", "description": "The name of the file"},
-            "title": _TEXT,
-            "severity": {"enum": list(SEVERITIES)},
-            "resource": {"enum": list(SUBJECTS), "description": "What is judged; the first word of its fields"},
+            "title": {**TEXT, "description": "What it checks, in one line"},
+            "severity": {"enum": list(SEVERITIES), "description": "What a violation weighs; the gate goes by it"},
+            "resource": {"enum": list(SUBJECTS), "description": "What is judged, and which fields can be named"},
             "profiles": {
                 "description": "Where it runs; as a mapping, with the defaults of parameters that differ there",
                 "anyOf": [
@@ -107,32 +44,73 @@ def rule_schema() -> dict[str, Any]:
                     },
                 ],
             },
-            "rationale": {**_TEXT, "description": "Why it matters, in a user's words"},
-            "references": {"type": "array", "items": {"type": "string", "pattern": "^https://"}},
+            "rationale": {**TEXT, "description": "Why it matters, in a user's words"},
+            "references": {
+                "type": "array",
+                "items": {"type": "string", "pattern": "^https://"},
+                "description": "Where it is written",
+            },
             "controls": {
                 "type": "object",
+                "description": "The controls it bears on, by framework",
                 "additionalProperties": False,
                 "properties": {
                     name: {"type": "array", "minItems": 1, "items": {"type": "string"}} for name in FRAMEWORKS
                 },
             },
-            "parameters": {"type": "object", "additionalProperties": declared},
+            "parameters": {
+                "type": "object",
+                "description": "What users of the rule can set, by name",
+                "propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"},
+                "additionalProperties": _parameter(),
+            },
             "applies": {"$ref": "#/$defs/condition", "description": "Where it is false, the verdict is not-applicable"},
             "require": {"$ref": "#/$defs/condition", "description": "What must be true"},
-            "message": {**_TEXT, "description": "What was seen, with {field} and {parameter} put in"},
-            "fix": {**_TEXT, "description": "How to mend it"},
-            "remedy": _TEXT,
+            "message": {**TEXT, "description": "What was seen, with {field} and {parameter} put in"},
+            "fix": {**TEXT, "description": "How to mend it"},
+            "remedy": {**TEXT, "description": "The step of a plan that mends it; manual when it is not said"},
             "overrides": {"type": "boolean", "description": "It replaces a rule of the same id"},
         },
-        "$defs": {"condition": condition},
+        "$defs": definitions(),
+    }
+
+
+_VALUES: dict[ParameterType, dict[str, Any]] = {
+    "string": {"type": "string"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "list<string>": {"type": "array", "items": {"type": "string"}},
+}
+
+
+def _parameter() -> dict[str, Any]:
+    """Return the schema of the declaration of a parameter."""
+    return {
+        "type": "object",
+        "required": ["type", "default", "description"],
+        "additionalProperties": False,
+        "properties": {
+            "type": {"enum": list(PARAMETER_TYPES), "description": "What its values are"},
+            "default": {"description": "Its value where nobody sets it; null: it is off until somebody does"},
+            "description": {**TEXT, "description": "What it does"},
+            "enum": {"type": "array", "items": {"type": "string"}, "description": "All values it can have"},
+        },
+        "allOf": [
+            {
+                "if": {"properties": {"type": {"const": kind}}},
+                "then": {"properties": {"default": {"anyOf": [values, {"type": "null"}]}}},
+            }
+            for kind, values in _VALUES.items()
+        ],
     }
 
 
 def cases_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of cases."""
-    relations: dict[str, dict[str, list[dict[str, Any]]]] = {
+    relations: dict[str, dict[str, Any]] = {
         relation: {
-            "anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}]
+            "anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}],
+            "description": "Its facts; what is left out is not known. none: there is none",
         }
         for relation, columns in _columns().items()
     }
@@ -143,11 +121,11 @@ def cases_schema() -> dict[str, Any]:
         "required": ["name", "outcome"],
         "additionalProperties": False,
         "properties": {
-            "name": _TEXT,
-            "outcome": {"enum": ["pass", "fail", "unknown", "not-applicable"]},
+            "name": {**TEXT, "description": "What it shows"},
+            "outcome": {"enum": list(OUTCOMES.values()), "description": "What the rule must say"},
             "message": {"type": "string", "description": "Text that the message must contain"},
-            "now": {"type": ["string", "null"]},
-            "parameters": {"type": "object"},
+            "now": {"anyOf": [TIME, {"type": "null"}], "description": "What counts as now; null: nobody knows"},
+            "parameters": {"type": "object", "description": "What differs from the defaults of the rule's parameters"},
             **relations,
         },
     }
@@ -158,35 +136,82 @@ def cases_schema() -> dict[str, Any]:
         "type": "object",
         "required": ["cases"],
         "additionalProperties": False,
-        "properties": {"now": {"type": "string"}, "cases": {"type": "array", "minItems": 1, "items": case}},
+        "properties": {
+            "now": {**TIME, "description": "What counts as now in cases that do not say it"},
+            "cases": {"type": "array", "minItems": 1, "items": case},
+        },
     }
 
 
 def _columns() -> dict[str, dict[str, Any]]:
-    columns: dict[str, dict[str, Any]] = {relation: {"tags": {"type": ["object", "null"]}} for relation in SEES["vm"]}
+    tags = {
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "string"},
+        "description": "Its tags; null: they were not read",
+    }
+    columns: dict[str, dict[str, Any]] = {relation: {"tags": tags} for relation in SEES["vm"]}
     for entry in FIELDS.values():
         if entry.column:
-            known: dict[str, Any] = {"description": entry.doc}
-            if entry.words:
-                known["enum"] = [*entry.words, None]
-            columns[entry.relation][entry.column] = known
+            columns[entry.relation][entry.column] = {"description": told(entry), "anyOf": _cell(entry)}
     return columns
 
 
+def _cell(entry: Field) -> list[dict[str, Any]]:
+    """Return what a case can say of a field: a value, null where it is not known, none where it is absent."""
+    number = {"type": "number"}
+    more: dict[str, list[dict[str, Any]]] = {
+        "time": [{"const": "never"}],
+        "bounded": [
+            {"type": "array", "minItems": 2, "maxItems": 2, "prefixItems": [number, {"type": ["number", "null"]}]}
+        ],
+    }
+    absent = [{"const": "none"}] if entry.absent == "none" else []
+    return [literal(entry), *more.get(entry.type, []), *absent, {"type": "null"}]
+
+
 def config_schema() -> dict[str, Any]:
-    """Return the JSON Schema of auditor.yaml."""
+    """Return the JSON Schema of auditor.yaml; bundled rules and their parameters are proposed, others may be named."""
     schema = _of_type(Config, "config.schema.json", "auditor.yaml: the settings of one organisation")
-    condition = {**rule_schema()["$defs"]["condition"], "required": ["reason"]}
-    condition["properties"] = {"reason": {**_TEXT, "description": "Why it is not judged"}, **condition["properties"]}
-    schema["$defs"]["exclusion"] = condition
-    schema["$defs"]["condition"] = rule_schema()["$defs"]["condition"]
+    reason = {"reason": {**TEXT, "description": "Why it is not judged; the report tells it"}}
+    schema["$defs"] |= {**definitions(), "exclusion": condition(reason)}
     schema["$defs"]["Scope"]["properties"]["exclude"]["items"] = {"$ref": "#/$defs/exclusion"}
+    rules = load_rules(bundled_files())
+    schema["properties"]["parameters"]["properties"] = {rule.id: _set(rule) for rule in rules if rule.parameters}
+    severities = schema["properties"]["severities"]
+    severities["properties"] = {
+        rule.id: {**severities["additionalProperties"], "description": f"{rule.title} ({rule.severity})"}
+        for rule in rules
+    }
+    for choice in ("select", "ignore"):
+        schema["properties"][choice]["items"] = _rule_id(rules)
     return schema
+
+
+def _set(rule: Rule) -> dict[str, Any]:
+    """Return the schema of what sets the parameters of a rule."""
+    return {
+        "type": "object",
+        "description": rule.title,
+        "additionalProperties": False,
+        "properties": {
+            parameter.name: {
+                **_VALUES[parameter.type],
+                **({"enum": list(parameter.enum)} if parameter.enum and parameter.type == "string" else {}),
+                "description": f"{parameter.description}; {json.dumps(parameter.default)} if not said",
+            }
+            for parameter in rule.parameters.values()
+        },
+    }
+
+
+def _rule_id(rules: Sequence[Rule]) -> dict[str, Any]:
+    """Return the schema of the id of a rule: a bundled one, or whatever else can be one."""
+    bundled = named([rule.id for rule in rules], [rule.title for rule in rules])
+    return {"anyOf": [bundled, {"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"}]}
 
 
 def exemptions_schema() -> dict[str, Any]:
     """Return the JSON Schema of exemptions.yaml."""
-    time = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"}
     ids = {
         "id": "The id of a resource",
         "resource_group": "The id of a resource group: /subscriptions/ID/resourceGroups/NAME",
@@ -199,7 +224,7 @@ def exemptions_schema() -> dict[str, Any]:
         "type": "object",
         "required": ["name", "value"],
         "additionalProperties": False,
-        "properties": {"name": _TEXT, "value": {"type": "string"}},
+        "properties": {"name": TEXT, "value": {"type": "string"}},
         "description": "A tag of the resource itself",
     }
     entry = {
@@ -207,8 +232,8 @@ def exemptions_schema() -> dict[str, Any]:
         "required": ["id", "rule", "scope", "category", "reason", "owner", "expires"],
         "additionalProperties": False,
         "properties": {
-            "id": {**_TEXT, "description": "A name of your own, once in the file"},
-            "rule": {**_TEXT, "description": "The id of the rule"},
+            "id": {**TEXT, "description": "A name of your own, once in the file"},
+            "rule": {**_rule_id(load_rules(bundled_files())), "description": "The id of the rule"},
             "scope": {
                 "type": "object",
                 "minProperties": 1,
@@ -221,12 +246,12 @@ def exemptions_schema() -> dict[str, Any]:
                 "enum": list(CATEGORIES),
                 "description": "waiver: the risk is taken; mitigated: it is met in another way",
             },
-            "reason": {**_TEXT, "description": "Why; the report tells it"},
-            "owner": {**_TEXT, "description": "Who answers for it"},
-            "approver": {"type": ["string", "null"]},
-            "ticket": {"type": ["string", "null"]},
-            "created": {**time, "type": ["string", "null"], "description": "Counts from then on"},
-            "expires": {**time, "description": "From this time on it no longer counts"},
+            "reason": {**TEXT, "description": "Why; the report tells it"},
+            "owner": {**TEXT, "description": "Who answers for it"},
+            "approver": {"type": ["string", "null"], "description": "Who agreed to it"},
+            "ticket": {"type": ["string", "null"], "description": "Where it is written down"},
+            "created": {**TIME, "type": ["string", "null"], "description": "Counts from then on"},
+            "expires": {**TIME, "description": "From this time on it no longer counts"},
         },
     }
     return {

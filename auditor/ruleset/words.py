@@ -47,3 +47,20 @@ TIME_SYMBOLS: dict[Word, str] = {
     "less": "earlier than",
     "lessOrEquals": "not later than",
 }
+# What each of them asks, as editors show it.
+MEANINGS: dict[str, str] = {
+    "equals": "It is the same; letter case does not count",
+    "notEquals": "It is known to be another",
+    "in": "It is one of a list, or of a list<string> parameter; letter case does not count",
+    "notIn": "It is known to be none of a list",
+    "exists": "It is there (true), or is known not to be (false): for tags, relations, and what may be absent",
+    "greater": "It is greater, or later",
+    "greaterOrEquals": "It is not less, or not earlier",
+    "less": "It is less, or earlier",
+    "lessOrEquals": "It is not greater, or not later",
+    "like": "It is like a pattern, in which * stands for any text",
+    "notLike": "It is known not to be like a pattern, in which * stands for any text",
+    "contains": "The text is a part of it",
+    "startsWith": "It begins with the text",
+    "endsWith": "It ends with the text",
+}
