@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 NEVER = -62_135_596_800_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# 2000-01-01 and 9000-01-01: what is judged at has to leave room for ages.
+_EARLIEST, _LATEST = 946_684_800_000_000, 221_845_392_000_000_000
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)",
     re.IGNORECASE | re.ASCII,
@@ -27,6 +29,12 @@ def parse_time(text: str) -> int | None:
     except ValueError:
         return None
     return (since.days * 86_400 + since.seconds) * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
+
+
+def parse_recent(text: str) -> int | None:
+    """Return a time that something may be judged at, or ``None`` when the text is none: such times are of this age."""
+    when = parse_time(text)
+    return when if when is not None and _EARLIEST <= when <= _LATEST else None
 
 
 def is_never(text: str) -> bool:

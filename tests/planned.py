@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from auditor.assessment.assess import Assessment, assess
-from auditor.assessment.question import Question
-from auditor.cli.question import Flags, Settings, settle
+from auditor.assessment.question import question_of
+from auditor.cli.question import Flags, settle
 from auditor.inventory.exports import read_exports
 from auditor.inventory.facts import Change
 from auditor.inventory.model import Inventory
 from auditor.remediation.make import Asked, Check, make_plan
 from auditor.remediation.model import Plan, PlanOptions
 from auditor.remediation.projected import Failing, failing_of
+from auditor.ruleset.settings import Settings
 
 NOW = "2026-06-15T12:00:00Z"
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -32,20 +33,6 @@ def settings_of(config: str | Path, as_of: str = NOW, primary_endpoint: str | No
         if isinstance(config, str):
             path.write_text(config, encoding="utf-8")
         return settle(Flags(config=path, as_of=as_of, primary_endpoint=primary_endpoint, **flags))
-
-
-def question_of(asked: Settings) -> Question:
-    return Question(
-        rules=asked.rules,
-        exclusions=asked.exclusions,
-        intents=asked.intents,
-        config=asked.config,
-        primary_endpoint=None,
-        as_of=asked.as_of,
-        complete=asked.complete,
-        exemptions=asked.exemptions,
-        known=asked.known,
-    )
 
 
 def plan_of(inventory: Inventory, asked: Settings, **options: Any) -> Plan:

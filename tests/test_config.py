@@ -12,11 +12,12 @@ from building import estate
 from jsonschema import Draft202012Validator
 
 from auditor.bundled import bundled
-from auditor.cli.question import Flags, Settings, settle
+from auditor.cli.question import Flags, settle
 from auditor.declared.config import Config, load_config
 from auditor.errors import InputErrors, UsageError
 from auditor.reference import SCHEMAS, cases_schema, config_schema, rule_schema
 from auditor.ruleset.load import bundled_files, load_rules
+from auditor.ruleset.settings import Settings
 from auditor.timestamps import parse_time
 from auditor.yaml_source import read_yaml
 

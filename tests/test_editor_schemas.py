@@ -96,6 +96,7 @@ def test_the_question_for_exemptions_takes_the_words_and_values_that_the_loader_
         {"not": {"allOf": [{"field": "vm.name", "equals": "a"}]}},
         {"not": {"allOf": [{"field": "vm.nme", "equals": "a"}]}},
         {"field": "vm.name", "equal": "a"},
+        {"allOf": [{"field": "vm.name", "equals": "a"}], "equals": "a"},
         {"field": "vm.agent_note", "equals": "a"},
         {"field": {"tag": "a", "off": "vm"}, "equals": "a"},
         {"field": {"tag": "a", "of": "vmm"}, "equals": "a"},
@@ -138,7 +139,23 @@ def test_a_word_of_a_closed_list_is_taken_in_any_letter_case_and_a_misspelt_one_
 def test_a_case_takes_the_values_that_the_loader_takes(entry: Field) -> None:
     (rule,) = [rule for rule in RULES if rule.id == "vm-protected"]
     word = entry.words[0].upper() if entry.words else "a"
-    for value in ("b", word, 5, True, None, TIME, "never", "none", [1, 2], [1, None], [None, 1], [1], ["a", "b"], {}):
+    values: tuple[object, ...] = (
+        "b",
+        word,
+        5,
+        True,
+        None,
+        TIME,
+        "never",
+        "none",
+        [1, 2],
+        [1, None],
+        [None, 1],
+        [1],
+        ["a", "b"],
+        {},
+    )
+    for value in values:
         case = {"cases": [{"name": "n", "outcome": "pass", entry.relation: {entry.column: value}}]}
         Path("cases.yaml").write_text(json.dumps(case), encoding="utf-8")
         try:

@@ -31,13 +31,14 @@ from hypothesis import strategies as st
 from auditor.assessment.engine import column, judge
 from auditor.assessment.evidence import whole_tables
 from auditor.assessment.model import OUTCOMES
-from auditor.cli.question import Flags, Settings, settle
+from auditor.cli.question import Flags, settle
 from auditor.declared.config import NO_DOCUMENT, Intents
 from auditor.declared.intents import IntentMap
 from auditor.estate.database import Estate, open_estate
 from auditor.inventory.exports import read_exports
 from auditor.ruleset.load import bundled_files, load_rules
 from auditor.ruleset.model import BoundRule, exemptions_asked_for, tags_of
+from auditor.ruleset.settings import Settings
 
 PROTECTED, AGENT, REDUNDANCY, RUNS = (
     "vm-protected",

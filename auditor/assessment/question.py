@@ -8,6 +8,7 @@ from auditor.declared.config import Config
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
 from auditor.ruleset.model import BoundRule, Exclusion, Rule
+from auditor.ruleset.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,26 @@ class Question:
     baseline: Report | None = None
     known: Sequence[Rule] = ()
     subscriptions: frozenset[str] = frozenset()
+
+
+def question_of(
+    settings: Settings,
+    primary_endpoint: str | None = None,
+    baseline: Report | None = None,
+    subscriptions: frozenset[str] = frozenset(),
+) -> Question:
+    """Return what is asked of an inventory, beside the settings as ``Question`` has it."""
+    return Question(
+        rules=settings.rules,
+        exclusions=settings.exclusions,
+        intents=settings.intents,
+        config=settings.config,
+        config_sha256=settings.config_sha256,
+        primary_endpoint=primary_endpoint,
+        as_of=settings.as_of,
+        complete=settings.complete,
+        exemptions=settings.exemptions,
+        baseline=baseline,
+        known=settings.known,
+        subscriptions=subscriptions,
+    )

@@ -11,9 +11,10 @@ import typer
 from auditor.cli import options
 from auditor.cli.annotations import Annotations, check_annotations, print_annotations
 from auditor.cli.live import LiveFlags, check_inventory, read_azure
-from auditor.cli.question import DEFAULT_CONFIG, Flags, Settings, settle
+from auditor.cli.question import DEFAULT_CONFIG, Flags, settle
 from auditor.cli.summary import Summary, add_summary, check_summary
 from auditor.errors import UsageError
+from auditor.ruleset.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,20 +210,8 @@ def question_of(
     baseline: "Report | None" = None,
 ) -> "Question":
     """Return what is asked of an inventory."""
-    from auditor.assessment.question import Question
+    from auditor.assessment.question import question_of as asked_with
 
-    return Question(
-        rules=settings.rules,
-        exclusions=settings.exclusions,
-        intents=settings.intents,
-        config=settings.config,
-        config_sha256=settings.config_sha256,
-        primary_endpoint=primary_endpoint,
-        as_of=settings.as_of,
-        complete=settings.complete,
-        exemptions=settings.exemptions,
-        baseline=baseline,
-        known=settings.known,
-        # What was read live knows by itself which of the subscriptions asked for it could see.
-        subscriptions=live.folded_subscriptions() if inventory else frozenset(),
-    )
+    # What was read live knows by itself which of the subscriptions asked for it could see.
+    subscriptions = live.folded_subscriptions() if inventory else frozenset[str]()
+    return asked_with(settings, primary_endpoint, baseline, subscriptions)

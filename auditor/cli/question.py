@@ -2,33 +2,29 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
 import msgspec
 
-from auditor.bundled import bundled
 from auditor.declared.config import (
     NO_DOCUMENT,
     Azure,
     Config,
-    ExemptionsFile,
     ParameterValue,
     TableName,
     Threshold,
     load_config,
 )
-from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions, load_exemptions
-from auditor.declared.intents import WORDS, IntentMap
-from auditor.errors import InputErrors, UsageError
-from auditor.ruleset.load import PROFILES, bind, bundled_files, load_rules, own_files, read_exclusions
-from auditor.ruleset.model import BoundRule, Exclusion, Rule
-from auditor.timestamps import parse_time
-from auditor.yaml_source import Document, did_you_mean, parse_yaml, read_yaml
+from auditor.declared.intents import WORDS
+from auditor.errors import UsageError
+from auditor.ruleset.load import PROFILES
+from auditor.ruleset.settings import Said, Settings, rules_beside, settings_of
+from auditor.timestamps import parse_recent
+from auditor.yaml_source import Document, did_you_mean, parse_yaml
 
 T = TypeVar("T", bound=str)
-EARLIEST, LATEST = parse_time("2000-01-01T00:00:00Z") or 0, parse_time("9000-01-01T00:00:00Z") or 0
 DEFAULT_CONFIG = Path("auditor.yaml")
 THRESHOLDS: tuple[Threshold, ...] = get_args(Threshold)
 TABLES: tuple[TableName, ...] = get_args(TableName)
@@ -52,33 +48,6 @@ class Flags:
     exemptions: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What flags and configuration come to.
-
-    Attributes:
-        config: the configuration with the flags laid over it.
-        config_sha256: of the file's bytes, ``None`` without a file.
-        rules: the selected rules, parameters put in.
-        exclusions: the bundled ones, then those of the configuration.
-        intents: what the vaults are for.
-        as_of: microseconds since 1970 UTC, or ``None``.
-        complete: tables declared to be whole.
-        exemptions: which verdicts somebody answers for.
-        known: all rules, the selected ones among them.
-    """
-
-    config: Config
-    config_sha256: str | None
-    rules: tuple[BoundRule, ...]
-    exclusions: tuple[Exclusion, ...]
-    intents: IntentMap
-    as_of: int | None
-    complete: frozenset[str] = field(default=frozenset())
-    exemptions: Exemptions = NO_EXEMPTIONS
-    known: tuple[Rule, ...] = ()
-
-
 def settle(flags: Flags) -> Settings:
     """Read the configuration, lay the flags over it, load and select the rules.
 
@@ -98,22 +67,19 @@ def settle(flags: Flags) -> Settings:
         fail_on=_one_of("--fail-on", flags.fail_on, THRESHOLDS) or config.fail_on,
         strict=flags.strict or config.strict,
     )
-    base = Path(document.file).parent
-    rules = load_rules([*bundled_files(), *own_files([*(base / name for name in config.rules), *flags.rules])])
-    exclusions = _bundled_exclusions() if config.scope.bundled else []
-    exclusions += read_exclusions(document, ("scope", "exclude"))
-    as_of = read_as_of(flags.as_of)
-    return Settings(
-        config=config,
-        config_sha256=digest,
-        rules=_bind_all(rules, config, document, flags.parameters),
-        exclusions=tuple(exclusions),
-        intents=IntentMap(config.intents, document, flags.primary_endpoint),
-        as_of=as_of,
-        complete=read_tables(flags.complete) | frozenset(config.exports.complete),
-        exemptions=_exemptions(flags.exemptions, config.exemptions, base, rules, as_of),
-        known=tuple(rules),
+    rules = rules_beside(config, document, flags.rules)
+    said = Said(
+        config,
+        document,
+        digest,
+        parameters=_parameters(flags.parameters, [rule.id for rule in rules]),
+        parameters_from="--param",
+        primary_endpoint=flags.primary_endpoint,
+        as_of=read_as_of(flags.as_of),
+        complete=read_tables(flags.complete),
+        exemptions=flags.exemptions,
     )
+    return settings_of(said, rules)
 
 
 def _config(flags: Flags) -> tuple[Config, Document, str | None]:
@@ -132,60 +98,6 @@ def azure_settings(flags: Flags) -> Azure:
         UsageError: something in it is wrong.
     """
     return _config(flags)[0].azure
-
-
-def _exemptions(
-    flag: Path | None,
-    configured: ExemptionsFile | str,
-    base: Path,
-    rules: Sequence[Rule],
-    as_of: int | None,
-) -> Exemptions:
-    declared = ExemptionsFile(file=configured) if isinstance(configured, str) else configured
-    path = flag or (base / declared.file if declared.file is not None else None)
-    if path is None:
-        return NO_EXEMPTIONS
-    return load_exemptions(path, {rule.id: rule.resource for rule in rules}, as_of, declared.longest_days)
-
-
-def _bundled_exclusions() -> list[Exclusion]:
-    path = bundled("rules") / "scope" / "exclude.yaml"
-    return read_exclusions(read_yaml(path, "rules/scope/exclude.yaml"), ("exclude",), bundled=True)
-
-
-def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: Sequence[str]) -> tuple[BoundRule, ...]:
-    known = [rule.id for rule in rules]
-    faults = []
-    for section in ("parameters", "severities"):
-        for rule_id in getattr(config, section):
-            if rule_id not in known:
-                message = f"there is no rule {rule_id}"
-                faults.append(document.fault((section, rule_id), message, did_you_mean(rule_id, known)))
-    if faults:
-        raise InputErrors(faults)
-    given = _parameters(flags, known)
-    bound = []
-    for rule in _selected(rules, config, known):
-        values = {**rule.profiles.get(config.profile, {}), **config.parameters.get(rule.id, {})}
-        where = str(document.place(("parameters", rule.id)))
-        checked = bind(rule, values, config.severities.get(rule.id), where)
-        over = given.get(rule.id, {})
-        bound.append(bind(rule, {**values, **over}, config.severities.get(rule.id), "--param") if over else checked)
-    return tuple(bound)
-
-
-def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> list[Rule]:
-    for name in (*config.select, *config.ignore):
-        if name not in known:
-            raise UsageError(f"there is no rule {name}", did_you_mean(name, list(known)))
-    if config.select:
-        chosen = [rule for rule in rules if rule.id in config.select]
-    else:
-        chosen = [rule for rule in rules if config.profile in rule.profiles]
-    chosen = [rule for rule in chosen if rule.id not in config.ignore]
-    if not chosen:
-        raise UsageError("no rule is left to run", "Select one, or ignore fewer: auditor rules list")
-    return chosen
 
 
 def _parameters(flags: Sequence[str], known: Sequence[str]) -> Mapping[str, dict[str, ParameterValue]]:
@@ -221,8 +133,8 @@ def read_as_of(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    when = parse_time(text)
-    if when is None or not EARLIEST <= when <= LATEST:
+    when = parse_recent(text)
+    if when is None:
         raise UsageError(f"--as-of {text} is not a time with a zone", "Write it as 2026-01-31T06:00:00Z.")
     return when
 

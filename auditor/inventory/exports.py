@@ -341,20 +341,19 @@ class _Reader:
                 cause = f"no {words} in the export: were they exported?"
                 hint = f"Export them ({table.exported_by}), or say that there are none: --complete {table.name}"
                 self._gap(table.name, "", "not-exported", cause, hint)
-        gaps = [gap for gap in self.gaps if gap.kind != "not-exported" or gap.table not in complete]
-        return Inventory(
+        inventory = Inventory(
             spool=self.spool.paths,
             longest=self.spool.longest,
             rows=dict(self.spool.rows),
-            gaps=tuple(sorted(gaps)),
+            gaps=tuple(sorted(self.gaps)),
             problems=tuple(sorted(set(self.spool.problems))),
             sources=tuple(sorted(self.sources)),
             ignored=dict(sorted(self.ignored.items())),
             passed_over=tuple(sorted(self.passed_over)),
             other_files=self.others,
-            assumed=complete,
             ascii=self.spool.ascii,
         )
+        return inventory.with_complete(complete)
 
 
 class _Page(NamedTuple):

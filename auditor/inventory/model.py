@@ -1,7 +1,7 @@
 """The inventory: tables of facts on disk, and what is known to be missing from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -132,3 +132,8 @@ class Inventory:
     ascii: bool = False
     origin: Origin | None = None
     looked_into: frozenset[str] = frozenset()
+
+    def with_complete(self, tables: frozenset[str]) -> "Inventory":
+        """Return the inventory of which somebody says that these tables are whole, also where they hold no row."""
+        gaps = tuple(gap for gap in self.gaps if gap.kind != "not-exported" or gap.table not in tables)
+        return replace(self, gaps=gaps, assumed=self.assumed | tables)
