@@ -70,12 +70,14 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         ["rules", "test"],
         ["rules", "show"],
         ["rules", "docs"],
+        ["rules", "schema"],
+        ["init"],
     ):
         text = subprocess.run([AUDITOR, *command, "--help"], capture_output=True, text=True, check=True).stdout
         known |= set(re.findall(r"--?[a-z][a-z-]*", text))
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if re.match(r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|doctor|plan|rules)\b", line):
+            if re.match(r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|doctor|plan|init|rules)\b", line):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
 

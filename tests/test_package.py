@@ -25,12 +25,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_rules_cases_templates_and_nothing_of_the_checkout(wheel: Path) -> None:
+def test_the_wheel_holds_rules_cases_templates_starters_and_nothing_of_the_checkout(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (REPOSITORY / "rules").rglob("*.yaml"):
         assert f"auditor/_bundled/{path.relative_to(REPOSITORY).as_posix()}" in names
     for path in (REPOSITORY / "reports" / "templates").iterdir():
         assert f"auditor/_bundled/reports/templates/{path.name}" in names
+    for path in (REPOSITORY / "starter").rglob("*.y*ml"):
+        assert f"auditor/_bundled/{path.relative_to(REPOSITORY).as_posix()}" in names
     assert "auditor/py.typed" in names
     assert "auditor/estate/subjects.sql" in names
     assert not {name.partition("/")[0] for name in names} - {"auditor", wheel.name.rsplit("-", 3)[0] + ".dist-info"}

@@ -166,10 +166,7 @@ def docs(
         if output is None:
             typer.echo(page)
             continue
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write {output}: {error.strerror}", "Choose another folder.") from error
+        _make(output)
         with atomic_file(output / f"{rule.id}.md") as page_file:
             page_file.write(page.encode())
         typer.echo(f"Wrote {output / f'{rule.id}.md'}", err=True)
@@ -177,14 +174,38 @@ def docs(
 
 @app.command("schema")
 def schema(
-    what: Annotated[str, typer.Argument(help="rule, cases, config, exemptions, report, diff or plan.")] = "rule",
+    what: Annotated[
+        str | None, typer.Argument(help="rule (if left out), cases, config, exemptions, report, diff or plan.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder to write it into; if no kind is named, those of files people write."
+        ),
+    ] = None,
 ) -> None:
-    """Print the JSON Schema of a kind of file, for editors."""
-    from auditor.reference.schemas import SCHEMAS
+    """Print the JSON Schema of a kind of file, for editors; or write them into a folder, as init does."""
+    from auditor.atomic_file import atomic_file
+    from auditor.reference.schemas import EDITED, SCHEMAS, schema_text
 
-    if what not in SCHEMAS:
+    if what is not None and what not in SCHEMAS:
         raise UsageError(f"there is no schema {what}", did_you_mean(what, list(SCHEMAS)))
-    typer.echo(json.dumps(SCHEMAS[what](), indent=2, ensure_ascii=False))
+    if output is None:
+        typer.echo(schema_text(what or "rule"), nl=False)
+        return
+    _make(output)
+    for name in (what,) if what is not None else EDITED:
+        path = output / f"{name}.schema.json"
+        with atomic_file(path) as file:
+            file.write(schema_text(name, indent=None).encode())
+        typer.echo(printable(f"Wrote {path}"), err=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}", "Choose another folder.") from error
 
 
 def _files(paths: Sequence[Path] | None) -> list[RuleFile]:

@@ -8,7 +8,7 @@ from auditor.assessment.evidence import condition_words, show, show_bounds
 from auditor.assessment.frameworks import natural
 from auditor.bundled import bundled
 from auditor.estate.fields import EXEMPT_FROM, FIELDS, KIND_NAMES, SEES, SUBJECTS, field_named
-from auditor.reference.schemas import SCHEMAS
+from auditor.reference.schemas import SCHEMAS, schema_text
 from auditor.ruleset.frameworks import load_frameworks
 from auditor.ruleset.load import bind, bundled_files, load_rules
 from auditor.ruleset.model import Parameter, Rule, fields_of
@@ -151,10 +151,7 @@ def _type(name: str) -> str:
 
 def pages() -> dict[str, str]:
     """Return every generated file: its path below docs, and its text."""
-    schemas = {
-        f"schemas/{name}.schema.json": json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
-        for name, make in SCHEMAS.items()
-    }
+    schemas = {f"schemas/{name}.schema.json": schema_text(name) for name in SCHEMAS}
     rules = {}
     loaded = load_rules(bundled_files())
     for rule in loaded:

@@ -293,3 +293,11 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "diff": diff_schema,
     "plan": plan_schema,
 }
+# Those of the files that people write.
+EDITED = ("rule", "cases", "config", "exemptions")
+
+
+def schema_text(name: str, *, indent: int | None = 2) -> str:
+    """Return the text of a schema; on one line where nobody reads it."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(SCHEMAS[name](), indent=indent, separators=separators, ensure_ascii=False) + "\n"
