@@ -232,10 +232,11 @@ def test_parameters_of_a_case_go_before_defaults() -> None:
         "outcome: fail, message: 'one of b, c', parameters: {names: [b, c]}, vm: {name: a}",
         "outcome: fail, parameters: {names: []}, vm: {name: a}",
     )
-    wrong = failure_of(rule, "outcome: pass, parameters: {names: a}, vm: {name: a}")
-    assert wrong == "cases.yaml:2:3: r: names is of type list<string>, and 'a' is not"
-    wrong = failure_of(rule, "outcome: pass, parameters: {name: [a]}, vm: {name: a}")
-    assert wrong == "cases.yaml:2:3: r has no parameter name"
+    text = "cases:\n- {name: n, outcome: pass, parameters: {names: a, name: [a]}}\n"
+    assert faults_of(rule, text) == [
+        "cases.yaml:2:41: r: names is of type list<string>, and 'a' is not",
+        "cases.yaml:2:51: r has no parameter name",
+    ]
 
 
 def test_now_is_that_of_the_case_else_that_of_the_file_else_not_known() -> None:

@@ -655,6 +655,49 @@ def test_every_fault_of_every_file_is_told_at_once() -> None:
     assert caught.value.message == "one.yaml:3:1: severity is never lo"
 
 
+def test_one_fault_does_not_hide_another_in_the_same_file_and_makes_up_none() -> None:
+    text = """\
+id: r
+title: Title
+severity: low
+resource: vmm
+rationale: Why
+references: [nowhere]
+controls: {isoo: [a]}
+parameters:
+  a: {type: strng, default: 1, description: d}
+  b: {type: number, default: x, description: d}
+  c: {type: string, default: x, description: d}
+  d: {type: string, default: x, description: d}
+require:
+  anyOf:
+    - {field: vm.agnt, equals: {parameter: a}}
+    - {field: vm.created, less: {hoursAgo: {parameter: b}}}
+    - {field: vm.nme, equal: {parameter: c}}
+    - {allOf: [{field: vm.agent, equals: redy}], equals: a}
+    - {field: item.stat, equals: a, like: b}
+message: "{a} {e}"
+"""
+    with pytest.raises(InputErrors) as caught:
+        load_rules([write(text)])
+    assert [str(fault).removeprefix("r.yaml:") for fault in caught.value.faults] == [
+        "4:1: resource is never vmm",
+        "6:1: references is a list of https links",
+        "7:12: unknown framework isoo",
+        "9:7: unknown type strng",
+        "10:21: b is of type number, and 'x' is not",
+        "12:3: the parameter d is not used",
+        "15:8: unknown field vm.agnt",
+        "17:8: unknown field vm.nme",
+        "17:23: unknown condition word equal",
+        '18:34: vm.agent is never "redy"',
+        "18:50: equals stands beside allOf",
+        "19:7: a condition needs one word, and has 2",
+        "19:8: unknown field item.stat",
+        "20:1: the message names an unknown field or parameter {e}",
+    ]
+
+
 def test_a_rule_keeps_what_its_file_says() -> None:
     rule = rule_of(
         """\

@@ -16,12 +16,12 @@ from auditor.assessment.engine import Matrix, matrix_sql
 from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.model import Outcome
 from auditor.assessment.sql import Context, compile_condition
-from auditor.errors import Fault, InputErrors, UsageError
+from auditor.errors import Fault, InputErrors
 from auditor.estate.database import Estate, connect
 from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName, exempt_from, from_sql
 from auditor.inventory.model import Gap
 from auditor.ruleset.conditions import check_words
-from auditor.ruleset.load import bind
+from auditor.ruleset.load import bind, misfit
 from auditor.ruleset.model import BoundRule, Rule, exemptions_asked_for, tags_of
 from auditor.text import fold
 from auditor.timestamps import NEVER, parse_time
@@ -70,7 +70,7 @@ class CaseResult:
     Attributes:
         case: the case.
         failure: what is not as it should be; empty when nothing is.
-        truths: what each branch of the rule's conditions was, see ``branches``; empty where it could not be asked.
+        truths: what each branch of the rule's conditions was, see ``branches``.
     """
 
     case: Case
@@ -78,14 +78,20 @@ class CaseResult:
     truths: Mapping[Steps, bool | None]
 
 
-def load_cases(path: Path | Traversable, shown: str, rule: Rule) -> list[Case]:
+def load_cases(path: Path | Traversable, shown: str, rule: Rule, *, whole: bool = True) -> list[Case]:
     """Read the cases of a rule.
+
+    Args:
+        path: the file.
+        shown: the name to call it in messages.
+        rule: the rule.
+        whole: the rule is without faults; else nobody knows which parameters it has.
 
     Raises:
         InputErrors: all that is wrong with them.
     """
     document = read_yaml(path, shown)
-    reader = _CaseReader(document, rule)
+    reader = _CaseReader(document, rule, whole=whole)
     cases = reader.read()
     if reader.faults:
         raise InputErrors(reader.faults)
@@ -101,10 +107,7 @@ def missing_outcomes(rule: Rule, cases: Sequence[Case]) -> list[str]:
 
 def run_case(rule: Rule, case: Case) -> CaseResult:
     """Evaluate a rule on the facts of a case."""
-    try:
-        bound = bind(rule, case.parameters, None, case.place)
-    except UsageError as error:
-        return CaseResult(case, error.message, {})
+    bound = bind(rule, case.parameters, None, case.place)
     with connect() as connection:
         estate = _tables(connection, bound, case)
         context = Context(rule.resource, case.now, whole_tables(estate))
@@ -133,9 +136,10 @@ def _truths(estate: Estate, rule: BoundRule, context: Context) -> dict[Steps, bo
 class _CaseReader:
     """Reads one file of cases."""
 
-    def __init__(self, document: Document, rule: Rule) -> None:
+    def __init__(self, document: Document, rule: Rule, *, whole: bool) -> None:
         self.document = document
         self.rule = rule
+        self.whole = whole
         self.asked = {field.name: field for field in _exempt_from(rule)}
         self.faults: list[Fault] = []
 
@@ -171,6 +175,9 @@ class _CaseReader:
         if not isinstance(parameters, dict):
             self._fault((*steps, "parameters"), "parameters is a mapping")
             parameters = {}
+        for parameter, value in parameters.items() if self.whole else ():
+            if wrong := misfit(self.rule, parameter, value):
+                self.faults.append(self.document.fault((*steps, "parameters", parameter), *wrong))
         return Case(
             name=str(name),
             outcome=next((word for word in known if word == outcome), "unknown"),

@@ -61,7 +61,7 @@ def settle(flags: Flags) -> Settings:
         )
     config = msgspec.structs.replace(
         config,
-        profile=_one_of("--profile", flags.profile, PROFILES) or config.profile,
+        profile=read_profile(flags.profile) or config.profile,
         select=_split(flags.select) or config.select,
         ignore=_split(flags.ignore) or config.ignore,
         fail_on=_one_of("--fail-on", flags.fail_on, THRESHOLDS) or config.fail_on,
@@ -72,7 +72,7 @@ def settle(flags: Flags) -> Settings:
         config,
         document,
         digest,
-        parameters=_parameters(flags.parameters, [rule.id for rule in rules]),
+        parameters=read_parameters(flags.parameters, [rule.id for rule in rules]),
         parameters_from="--param",
         primary_endpoint=flags.primary_endpoint,
         as_of=read_as_of(flags.as_of),
@@ -100,7 +100,21 @@ def azure_settings(flags: Flags) -> Azure:
     return _config(flags)[0].azure
 
 
-def _parameters(flags: Sequence[str], known: Sequence[str]) -> Mapping[str, dict[str, ParameterValue]]:
+def read_profile(name: str | None) -> str | None:
+    """Read ``--profile``.
+
+    Raises:
+        UsageError: there is no such profile.
+    """
+    return _one_of("--profile", name, PROFILES)
+
+
+def read_parameters(flags: Sequence[str], known: Sequence[str]) -> Mapping[str, dict[str, ParameterValue]]:
+    """Read ``--param`` as values by rule and name; whether they fit is told when they are put in.
+
+    Raises:
+        UsageError: one is not ``RULE.NAME=VALUE``, or of none of the known rules.
+    """
     given: dict[str, dict[str, ParameterValue]] = {}
     for flag in flags:
         path, equals, text = flag.partition("=")

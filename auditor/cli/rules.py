@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from auditor.bundled import bundled
-from auditor.errors import ExitCode, Fault, InputErrors, UsageError
-from auditor.ruleset.load import RuleFile, bind, bundled_files, load_rules, own_files
-from auditor.ruleset.model import Rule
+from auditor.cli import options
+from auditor.cli.question import read_as_of, read_parameters, read_profile
+from auditor.errors import ExitCode, Fault, InputErrors, Place, UsageError
+from auditor.ruleset.load import RuleFile, bind, bundled_files, load_rules, own_files, read_rules
+from auditor.ruleset.model import Age, BoundRule, Rule
 from auditor.text import printable
 from auditor.yaml_source import did_you_mean
 
@@ -51,60 +53,100 @@ def list_rules(rules: RulesOption = []) -> None:
 def show_rule(
     rule_id: Annotated[str, typer.Argument(metavar="ID", help="The rule.")],
     rules: RulesOption = [],
+    profile: options.Profile = None,
+    param: options.Parameters = [],
+    as_of: options.AsOf = None,
 ) -> None:
-    """Show a rule: why it matters, its parameters and condition, and the SQL it compiles to."""
-    from auditor.assessment.evidence import condition_words
-    from auditor.assessment.sql import Context, compile_condition
-    from auditor.estate.fields import TABLE_OF
+    """Show a rule: why it matters, its parameters and condition, and the SQL it compiles to.
 
-    rule = _find(load_rules([*bundled_files(), *own_files(rules)]), rule_id)
-    bound = bind(rule, {}, None, rule.id)
-    context = Context(rule.resource, None, frozenset(TABLE_OF.values()))
+    --profile and --param put other values in, --as-of the time that ages are counted back from.
+    """
+    from auditor.assessment.evidence import condition_words
+
+    known = load_rules([*bundled_files(), *own_files(rules)])
+    rule = _find(known, rule_id)
+    chosen = read_profile(profile) or next(iter(rule.profiles))
+    given = read_parameters(param, [entry.id for entry in known]).get(rule.id, {})
+    now = read_as_of(as_of)
+    bound = bind(rule, {**rule.profiles.get(chosen, {}), **given}, None, "--param")
     lines = [
         f"{rule.id}: {rule.title}",
         f"{rule.severity} · judges each {rule.resource} · {', '.join(rule.profiles)}",
         "",
+        rule.rationale,
+        "",
+        f"applies  {condition_words(bound.applies) if bound.applies is not None else 'always'}",
+        f"require  {condition_words(bound.require)}",
+        f"message  {rule.message}",
+        *(
+            f"fix      {line}" if not number else f"         {line}"
+            for number, line in enumerate(rule.fix.splitlines())
+        ),
+        "",
+        *_parameter_lines(bound, chosen),
+        *(f"{name}: {', '.join(ids)}" for name, ids in rule.controls.items()),
+        *rule.references,
+        "",
+        f"from {rule.place}",
+        "",
+        *_sql_lines(bound, now),
     ]
-    lines += [rule.rationale, ""]
-    lines += [f"applies  {condition_words(bound.applies) if bound.applies is not None else 'always'}"]
-    lines += [f"require  {condition_words(bound.require)}", ""]
-    for parameter in rule.parameters.values():
-        lines.append(
-            f"  {parameter.name} ({parameter.type}) = {json.dumps(parameter.default)}  {parameter.description}"
-        )
-        for profile, values in rule.profiles.items():
-            if parameter.name in values:
-                lines.append(f"    in the profile {profile}: {json.dumps(values[parameter.name])}")
-    lines += ["", *(f"{name}: {', '.join(ids)}" for name, ids in rule.controls.items())]
-    lines += [*rule.references, "", f"from {rule.place}", ""]
+    for line in lines:
+        typer.echo(printable(line))
+
+
+def _parameter_lines(bound: BoundRule, profile: str) -> list[str]:
+    """Say what each parameter is, and what it would be in other profiles."""
+    lines = []
+    for parameter in bound.rule.parameters.values():
+        value = bound.values[parameter.name]
+        lines.append(f"  {parameter.name} ({parameter.type}) = {_json(value)}  {parameter.description}")
+        if value != parameter.default:
+            lines.append(f"    {_json(parameter.default)} by default")
+        lines += [
+            f"    in the profile {other}: {_json(values[parameter.name])}"
+            for other, values in bound.rule.profiles.items()
+            if parameter.name in values and other != profile
+        ]
+    return [*lines, ""] if lines else []
+
+
+def _sql_lines(bound: BoundRule, now: int | None) -> list[str]:
+    from auditor.assessment.sql import Context, compile_condition
+    from auditor.estate.fields import TABLE_OF
+
+    context = Context(bound.subject, now, frozenset(TABLE_OF.values()))
+    lines = []
     for name, condition in (("applies", bound.applies), ("require", bound.require)):
         if condition is not None:
             sql = compile_condition(condition, context)
-            lines += [f"{name} as SQL: {sql.text}", f"  values: {json.dumps(list(sql.values))}"]
-    for line in lines:
-        typer.echo(printable(line))
+            lines += [f"{name} as SQL: {sql.text}", f"  values: {_json(list(sql.values))}"]
+    if now is None and any(isinstance(leaf.right, Age) for leaf in bound.leaves()):
+        lines.append("Compiled for an inventory that does not say when it was taken; --as-of TIME says it.")
+    return lines
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 @app.command("check")
 def check_rules(paths: PathsArgument = None) -> None:
     """Check rule files and their cases, and tell all errors at once. Exit code 2 when there are any."""
     files = _files(paths)
-    faults: list[Fault] = []
-    rules: list[Rule] = []
-    try:
-        rules = _load(files, paths)
-    except InputErrors as error:
-        faults += error.faults
-        rules = _readable(files)
+    rules, faults = read_rules([*bundled_files(), *files] if paths else files)
+    rules = [rule for rule in rules if rule.own or not paths]
+    wrong = {fault.place.file for fault in faults}
     from auditor.assessment.cases import load_cases
 
     for rule in rules:
         try:
             file = _cases_of(rule, files)
             if file is not None:
-                load_cases(file.path, file.shown, rule)
+                load_cases(file.path, file.shown, rule, whole=rule.place.file not in wrong)
         except InputErrors as error:
             faults += error.faults
+    faults += _stray_cases(files)
     if faults:
         raise InputErrors(faults)
     typer.echo(f"{len(rules)} rule{'' if len(rules) == 1 else 's'} without errors")
@@ -120,8 +162,11 @@ def test_rules(paths: PathsArgument = None) -> None:
     from auditor.assessment.cases import load_cases, missing_outcomes, run_case
 
     files = _files(paths)
+    rules = _load(files, paths)
+    if strays := _stray_cases(files):
+        raise InputErrors(strays)
     failures = passed = 0
-    for rule in _load(files, paths):
+    for rule in rules:
         file = _cases_of(rule, files)
         if file is None:
             failures += 1
@@ -225,24 +270,31 @@ def _find(rules: Sequence[Rule], rule_id: str) -> Rule:
     raise UsageError(f"there is no rule {rule_id}", did_you_mean(rule_id, [rule.id for rule in rules]))
 
 
-def _readable(files: Sequence[RuleFile]) -> list[Rule]:
-    """Return the rules that are right by themselves, so that their cases are checked all the same."""
-    rules = []
-    for file in files:
-        try:
-            rules += [rule for rule in load_rules([*bundled_files(), file]) if rule.own or not file.own]
-        except InputErrors:
-            continue
-    return rules
-
-
 def _cases_of(rule: Rule, files: Sequence[RuleFile]) -> RuleFile | None:
     """Return the file of a rule's cases: ``cases/ID.yaml`` beside the rule, if there is one."""
     if not rule.own:
         path = bundled("rules") / "cases" / f"{rule.id}.yaml"
         return RuleFile(path, f"rules/cases/{rule.id}.yaml", own=False) if path.is_file() else None
     for file in files:
-        if isinstance(file.path, Path) and file.path.stem == rule.id:
-            beside = file.path.parent / "cases" / f"{rule.id}.yaml"
-            return RuleFile(beside, str(beside), own=True) if beside.is_file() else None
+        if isinstance(file.path, Path) and file.shown == rule.place.file:
+            for name in _names(file.path.stem):
+                beside = file.path.parent / "cases" / name
+                if beside.is_file():
+                    return RuleFile(beside, str(beside), own=True)
     return None
+
+
+def _stray_cases(files: Sequence[RuleFile]) -> list[Fault]:
+    """Tell which files of cases no rule stands beside: nobody would run them."""
+    faults = []
+    for folder in sorted({file.path.parent for file in files if isinstance(file.path, Path) and file.own}):
+        for cases in sorted((folder / "cases").glob("*.y*ml")):
+            if not any((folder / name).is_file() for name in _names(cases.stem)):
+                hint = did_you_mean(cases.stem, [path.stem for path in folder.glob("*.y*ml")])
+                message = f"there is no rule {cases.stem} beside the folder cases"
+                faults.append(Fault(Place(str(cases), 1, 1), message, hint))
+    return faults
+
+
+def _names(rule_id: str) -> tuple[str, str]:
+    return f"{rule_id}.yaml", f"{rule_id}.yml"

@@ -1,6 +1,6 @@
 """Conditions in YAML -> checked conditions; every fault is noted with its place, none ends the reading."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from auditor.errors import Fault
@@ -41,11 +41,21 @@ class ConditionReader:
         exempt_from: each rule whose exemptions they ask for, with its place; which rules there are is not known here.
     """
 
-    def __init__(self, document: Document, subject: Subject, parameters: Mapping[str, Parameter]) -> None:
-        """Remember what may be named: the fields the subject sees, and the rule's parameters."""
+    def __init__(
+        self,
+        document: Document,
+        subject: Subject,
+        parameters: Mapping[str, Parameter],
+        faulty: Collection[str] = (),
+    ) -> None:
+        """Remember what may be named: the fields the subject sees, and the rule's parameters.
+
+        Of parameters whose declaration is ``faulty`` nothing more is said.
+        """
         self.document = document
         self.subject = subject
         self.parameters = parameters
+        self.faulty = faulty
         self.faults: list[Fault] = []
         self.used: set[str] = set()
         self.exempt_from: list[tuple[str, Steps]] = []
@@ -57,9 +67,8 @@ class ConditionReader:
             return self._wrong(steps, "a condition is a mapping, such as {field: vm.agent, equals: ready}", nothing)
         groups = [key for key in ("allOf", "anyOf", "not") if key in value]
         if groups:
-            if len(value) > 1:
-                extra = next(key for key in value if key != groups[0])
-                return self._wrong((*steps, extra), f"{extra} stands beside {groups[0]}", nothing, "Nest it inside.")
+            for extra in (key for key in value if key != groups[0]):
+                self._wrong((*steps, extra), f"{extra} stands beside {groups[0]}", None, "Nest it inside.")
             inside = value[groups[0]]
             below = (*steps, groups[0])
             if groups[0] == "not":
@@ -72,17 +81,23 @@ class ConditionReader:
 
     def _leaf(self, value: dict[str, Any], steps: Steps) -> Condition:
         nothing: Condition = AllOf(())
-        for key in value:
-            if key not in ("field", "value") and key not in _WORDS:
-                hint = did_you_mean(key, ("field", "value", "allOf", "anyOf", "not", *_WORDS))
-                return self._wrong((*steps, key), f"unknown condition word {key}", nothing, hint)
+        self.used |= set(_mentioned(value)) & self.parameters.keys()
+        unknown = [key for key in value if key not in ("field", "value") and key not in _WORDS]
+        for key in unknown:
+            hint = did_you_mean(key, ("field", "value", "allOf", "anyOf", "not", *_WORDS))
+            self._wrong((*steps, key), f"unknown condition word {key}", None, hint)
         lefts = [key for key in ("field", "value") if key in value]
         words = [key for key in value if key in _WORDS]
         if len(lefts) != 1:
-            return self._wrong(steps, "a condition needs either field or value", nothing)
+            if not unknown:
+                self._wrong(steps, "a condition needs either field or value", None)
+            return nothing
         if len(words) != 1:
-            hint = f"One of {', '.join(_WORDS)}."
-            return self._wrong(steps, f"a condition needs one word, and has {len(words)}", nothing, hint)
+            if not unknown:
+                hint = f"One of {', '.join(_WORDS)}."
+                self._wrong(steps, f"a condition needs one word, and has {len(words)}", nothing, hint)
+            self._left(lefts[0], "exists", value[lefts[0]], (*steps, lefts[0]))  # which anything can be asked
+            return nothing
         word = next(known for known in TAKES if known == NEGATIONS.get(words[0], words[0]))
         left = self._left(lefts[0], word, value[lefts[0]], (*steps, lefts[0]))
         if left is None:
@@ -149,10 +164,11 @@ class ConditionReader:
         name = value.get("parameter")
         if len(value) != 1 or not isinstance(name, str):
             return self._wrong(steps, "a parameter is written {parameter: NAME}", None)
+        if name in self.faulty:
+            return None
         if name not in self.parameters:
             hint = did_you_mean(name, list(self.parameters)) or "Declare it under parameters."
             return self._wrong((*steps, "parameter"), f"unknown parameter {name}", None, hint)
-        self.used.add(name)
         return ParameterRef(name)
 
     def _right(self, left: Left, word: Word, value: object, steps: Steps) -> Right | None:
@@ -281,6 +297,15 @@ class ConditionReader:
     def _wrong(self, steps: Steps, message: str, instead: T, hint: str = "") -> T:
         self.faults.append(self.document.fault(steps, message, hint))
         return instead
+
+
+def _mentioned(value: object) -> Iterator[str]:
+    """Yield the parameters that a comparison mentions, whatever else is wrong with it."""
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            if key == "parameter" and isinstance(inside, str):
+                yield inside
+            yield from _mentioned(inside)
 
 
 def check_words(document: Document, steps: Steps, value: object, field: Field) -> list[Fault]:

@@ -110,6 +110,18 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
     Raises:
         InputErrors: all that is wrong with them, at once.
     """
+    rules, faults = read_rules(files)
+    if faults:
+        raise InputErrors(faults)
+    return rules
+
+
+def read_rules(files: Sequence[RuleFile]) -> tuple[list[Rule], list[Fault]]:
+    """Read rules in the order of their ids, and all that is wrong with them.
+
+    Rules with faults are among them as far as they could be read: good for checking what belongs to them, and for
+    nothing else.
+    """
     faults: list[Fault] = []
     rules: dict[str, Rule] = {}
     asked: list[tuple[str, Document, Steps]] = []
@@ -131,7 +143,7 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
             hint = "Give it another id, or write overrides: true to replace the other one."
             faults.append(document.fault(("id",), f"there is already a rule {rule.id} ({before.place})", hint))
         rules[rule.id] = rule
-    names = {Path(file.shown).stem for file in files}  # also of the rules that are faulty themselves
+    names = {Path(file.shown).stem for file in files}  # also of the rules that could not be read
     for name, document, steps in asked:
         if name not in names:
             hint = did_you_mean(name, list(names))
@@ -139,9 +151,7 @@ def load_rules(files: Sequence[RuleFile]) -> list[Rule]:
         elif name in rules and rules[name].resource != "vm":
             message = f"{name} judges each {rules[name].resource}, so no VM is exempt from it"
             faults.append(document.fault(steps, message, "Name a rule whose resource is vm."))
-    if faults:
-        raise InputErrors(faults)
-    return [rules[rule_id] for rule_id in sorted(rules)]
+    return [rules[rule_id] for rule_id in sorted(rules)], faults
 
 
 class _RuleReader:
@@ -150,9 +160,11 @@ class _RuleReader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.faults: list[Fault] = []
+        self.faulty: set[str] = set()  # names of parameters whose declaration is wrong
         self.exempt_from: list[tuple[str, Steps]] = []
 
     def read(self) -> Rule | None:
+        """Read the rule; ``None`` where there is none. What has faults is only good for reading on."""
         value = self.document.value
         if not isinstance(value, dict):
             self._fault((), "a rule is a mapping that begins with id")
@@ -169,12 +181,10 @@ class _RuleReader:
         stem = Path(self.document.file).stem
         if rule_id and rule_id != stem:
             self._fault(("id",), f"the id {rule_id} is not the name of the file", f"Call the file {rule_id}.yaml.")
-        subject: Subject | None = self._one_of(value, "resource", SUBJECTS)
         severity: Severity | None = self._one_of(value, "severity", SEVERITIES)
+        subject: Subject = self._one_of(value, "resource", SUBJECTS) or "vm"  # which sees everything
         parameters = self._parameters(value.get("parameters"))
-        if subject is None:
-            return None
-        reader = ConditionReader(self.document, subject, parameters)
+        reader = ConditionReader(self.document, subject, parameters, self.faulty)
         applies = reader.read(value["applies"], ("applies",)) if "applies" in value else None
         require = reader.read(value.get("require"), ("require",)) if "require" in value else AllOf(())
         self.faults += reader.faults
@@ -184,8 +194,8 @@ class _RuleReader:
         for name in parameters:
             if name not in used:
                 self._fault(("parameters", name), f"the parameter {name} is not used", "Use it or remove it.")
-        rule = Rule(
-            id=rule_id,
+        return Rule(
+            id=rule_id or stem,
             title=self._text(value, "title"),
             resource=subject,
             severity=severity or "low",
@@ -204,7 +214,6 @@ class _RuleReader:
             sha256=hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest(),
             places={steps: place for steps, place in self.document.places.items() if steps[:1] in _CONDITIONS},
         )
-        return None if self.faults else rule
 
     def _text(self, value: Mapping[str, Any], key: str) -> str:
         text = value.get(key, "")
@@ -299,6 +308,8 @@ class _RuleReader:
             parameter = self._parameter(name, declared, steps)
             if parameter is not None:
                 parameters[name] = parameter
+            else:
+                self.faulty.add(name)
         return parameters
 
     def _parameter(self, name: str, declared: object, steps: Steps) -> Parameter | None:
@@ -334,7 +345,7 @@ class _RuleReader:
         for name in _PLACEHOLDER.findall(message):
             if name in parameters:
                 used.add(name)
-            elif name not in seen:
+            elif name not in seen and name not in self.faulty:
                 hint = did_you_mean(name, [*seen, *parameters])
                 self._fault(("message",), f"the message names an unknown field or parameter {{{name}}}", hint)
         return used
@@ -373,27 +384,31 @@ def bind(rule: Rule, values: Mapping[str, ParameterValue], severity: Severity | 
         UsageError: a value is for no parameter of the rule, or does not fit it.
     """
     for name, value in values.items():
-        if name not in rule.parameters:
-            hint = did_you_mean(name, list(rule.parameters)) or f"{rule.id} has no parameters."
-            raise UsageError(f"{where}: {rule.id} has no parameter {name}", hint)
-        wrong = parameter_fault(rule.parameters[name], value)
-        if wrong:
-            raise UsageError(f"{where}: {rule.id}: {wrong}", rule.parameters[name].description)
-        for leaf in (*leaves(rule.applies), *leaves(rule.require)):
-            if isinstance(leaf.right, Age) and leaf.right.amount == ParameterRef(name) and _negative(value):
-                raise UsageError(
-                    f"{where}: {rule.id}.{name}: an age is never negative", rule.parameters[name].description
-                )
-            if leaf.right == ParameterRef(name) and isinstance(leaf.left, FieldRef) and leaf.left.field.words:
-                faults = check_words(Document(where, None), (), value, leaf.left.field)
-                if faults:
-                    raise UsageError(f"{where}: {rule.id}.{name}: {faults[0].message}", faults[0].hint)
+        if wrong := misfit(rule, name, value):
+            raise UsageError(f"{where}: {wrong[0]}", wrong[1])
     effective = {name: values.get(name, parameter.default) for name, parameter in rule.parameters.items()}
     applies = _put(rule.applies, effective) if rule.applies is not None else None
     return BoundRule(rule, severity or rule.severity, effective, applies, _put(rule.require, effective))
 
 
-def _negative(value: ParameterValue) -> bool:
+def misfit(rule: Rule, name: str, value: object) -> tuple[str, str] | None:
+    """Say what is wrong with a value for a parameter of a rule, and what to do; ``None`` when nothing is."""
+    if name not in rule.parameters:
+        hint = did_you_mean(name, list(rule.parameters)) or f"{rule.id} has no parameters."
+        return f"{rule.id} has no parameter {name}", hint
+    if wrong := parameter_fault(rule.parameters[name], value):
+        return f"{rule.id}: {wrong}", rule.parameters[name].description
+    for leaf in (*leaves(rule.applies), *leaves(rule.require)):
+        if isinstance(leaf.right, Age) and leaf.right.amount == ParameterRef(name) and _negative(value):
+            return f"{rule.id}.{name}: an age is never negative", rule.parameters[name].description
+        if leaf.right == ParameterRef(name) and isinstance(leaf.left, FieldRef) and leaf.left.field.words:
+            faults = check_words(Document("", None), (), value, leaf.left.field)
+            if faults:
+                return f"{rule.id}.{name}: {faults[0].message}", faults[0].hint
+    return None
+
+
+def _negative(value: object) -> bool:
     return isinstance(value, int | float) and value < 0
 
 
