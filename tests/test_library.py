@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from building import NOW, estate
+from test_command import run
 
 import auditor
 from auditor import LoadedInventory, evaluate, library, load_inventory, load_rules
@@ -86,6 +87,16 @@ def test_the_time_is_the_one_given_else_the_inventorys_never_the_clocks() -> Non
     assert moment is not None
     same: list[str | datetime] = [NOW, datetime.fromtimestamp(moment / 1_000_000, UTC)]
     assert [evaluate(inventory, TWO, as_of=when).as_of for when in same] == [NOW, NOW]
+
+
+def test_a_snapshot_knows_its_own_time(tmp_path: Path) -> None:
+    small()
+    taken = run("collect", "--inventory", "estate.json", "--as-of", NOW, "-o", "taken", folder=tmp_path)
+    assert taken.returncode in (0, 3), taken.stderr
+    inventory = load_inventory("taken")
+    found = evaluate(inventory, TWO)
+    assert (inventory.collected_at, found.as_of) == (NOW, NOW)
+    assert {verdict.outcome for verdict in found.verdicts if verdict.rule == "vm-protected"} == {"pass"}
 
 
 def test_parameters_go_before_those_of_the_configuration(example: LoadedInventory, tmp_path: Path) -> None:

@@ -109,13 +109,16 @@ def cases_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of cases."""
     relations: dict[str, dict[str, Any]] = {
         relation: {
-            "anyOf": [{"const": "none"}, {"type": "object", "additionalProperties": False, "properties": columns}],
+            "if": {
+                "type": "string"
+            },  # rather than anyOf: editors say what is wrong with a field, and not that it is none
+            "then": {"const": "none"},
+            "else": {"type": "object", "additionalProperties": False, "properties": columns},
             "description": "Its facts; what is left out is not known. none: there is none",
         }
         for relation, columns in _columns().items()
     }
-    (_, of_vm) = relations["vm"]["anyOf"]
-    of_vm["patternProperties"] = {"^exempt_from\\.": {"type": ["boolean", "null"]}}
+    relations["vm"]["else"]["patternProperties"] = {"^exempt_from\\.": {"type": ["boolean", "null"]}}
     case = {
         "type": "object",
         "required": ["name", "outcome"],

@@ -65,12 +65,12 @@ def queries() -> dict[str, str]:
     return made
 
 
-def install() -> str:
-    """Install what package-lock.json pins; return why that was not possible, or nothing."""
+def install(package: Path = PACKAGE) -> str:
+    """Install what package-lock.json pins, a package among it; return why that was not possible, or nothing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return "Node.js with npm is not installed"
-    if not PACKAGE.is_dir():
+    if not package.is_dir():
         command = [npm, "ci", "--fetch-retries=1", "--fetch-timeout=120000"]
         done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
         if done.returncode:
