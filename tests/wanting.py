@@ -6,7 +6,7 @@ from typing import Any
 from building import SUBSCRIPTION, EstateBuilder, estate, group_id, hourly, policy_id
 from planned import settings_of
 
-from auditor.cli.question import Settings
+from auditor.ruleset.settings import Settings
 
 Json = dict[str, Any]
 TEMPLATES = "remediation: {vault: {resource_group: backup}}\n"

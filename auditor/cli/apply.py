@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from auditor.azure.session import Session
-    from auditor.cli.question import Settings
     from auditor.declared.config import Azure
     from auditor.remediation.apply import Applied, Bounds
     from auditor.remediation.doing import Result
     from auditor.remediation.model import Plan
+    from auditor.ruleset.settings import Settings
 
 _AGE = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
