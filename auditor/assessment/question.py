@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.assessment.model import Report
+from auditor.declared.attestations import NO_ATTESTATIONS, Attestations
 from auditor.declared.config import Config
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
@@ -24,6 +25,7 @@ class Question:
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
+        attestations: what people state about controls.
         baseline: an earlier report to compare findings with.
         subscriptions: folded ids of those that are judged; empty for all that the inventory is about.
         known: all rules that there are, to tell which of them would have borne on a control.
@@ -41,3 +43,4 @@ class Question:
     baseline: Report | None = None
     known: Sequence[Rule] = ()
     subscriptions: frozenset[str] = frozenset()
+    attestations: Attestations = NO_ATTESTATIONS

@@ -36,6 +36,8 @@ def audit(
     as_of: options.AsOf = None,
     complete: options.Complete = [],
     exemptions: options.ExemptionsFile = None,
+    framework: options.Framework = None,
+    attestations: options.AttestationsFile = None,
     output: Annotated[
         list[str],
         typer.Option(
@@ -76,7 +78,20 @@ def audit(
     conclude, 4 Azure not reached or identity refused, 70 internal error, 130 interrupted.
     """
     flags = Flags(
-        config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict, exemptions
+        config,
+        rules,
+        profile,
+        select,
+        ignore,
+        param,
+        primary_endpoint,
+        as_of,
+        complete,
+        fail_on,
+        strict,
+        exemptions,
+        attestations,
+        framework,
     )
     check_annotations(annotations)
     settings = settle(flags)
@@ -84,7 +99,11 @@ def audit(
     from auditor.formats import writer_for, writes_matrix
 
     writers = [writer_for(name) for name in outputs]
-    read = [config or DEFAULT_CONFIG, *rules, *(path for path in (exemptions, baseline) if path is not None)]
+    read = [
+        config or DEFAULT_CONFIG,
+        *rules,
+        *(path for path in (exemptions, attestations, baseline) if path is not None),
+    ]
     check_outputs([path for _, path in writers], [*inventory, *map(str, read)], summary)
     earlier = _baseline(baseline, settings)
     from auditor.atomic_file import atomic_file
@@ -221,6 +240,7 @@ def question_of(
         as_of=settings.as_of,
         complete=settings.complete,
         exemptions=settings.exemptions,
+        attestations=settings.attestations,
         baseline=baseline,
         known=settings.known,
         # What was read live knows by itself which of the subscriptions asked for it could see.

@@ -9,6 +9,7 @@ from typing import TypeVar, get_args
 import msgspec
 
 from auditor.bundled import bundled
+from auditor.declared.attestations import NO_ATTESTATIONS, Attestations, load_attestations
 from auditor.declared.config import (
     NO_DOCUMENT,
     Azure,
@@ -22,7 +23,8 @@ from auditor.declared.config import (
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions, load_exemptions
 from auditor.declared.intents import WORDS, IntentMap
 from auditor.errors import InputErrors, UsageError
-from auditor.ruleset.load import PROFILES, bind, bundled_files, load_rules, own_files, read_exclusions
+from auditor.ruleset.frameworks import control_ids, load_frameworks
+from auditor.ruleset.load import FRAMEWORKS, PROFILES, bind, bundled_files, load_rules, own_files, read_exclusions
 from auditor.ruleset.model import BoundRule, Exclusion, Rule
 from auditor.timestamps import parse_time
 from auditor.yaml_source import Document, did_you_mean, parse_yaml, read_yaml
@@ -50,6 +52,8 @@ class Flags:
     fail_on: str | None = None
     strict: bool = False
     exemptions: Path | None = None
+    attestations: Path | None = None
+    framework: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Settings:
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
         known: all rules, the selected ones among them.
+        attestations: what people state about controls.
     """
 
     config: Config
@@ -77,6 +82,7 @@ class Settings:
     complete: frozenset[str] = field(default=frozenset())
     exemptions: Exemptions = NO_EXEMPTIONS
     known: tuple[Rule, ...] = ()
+    attestations: Attestations = NO_ATTESTATIONS
 
 
 def settle(flags: Flags) -> Settings:
@@ -96,6 +102,7 @@ def settle(flags: Flags) -> Settings:
         select=_split(flags.select) or config.select,
         ignore=_split(flags.ignore) or config.ignore,
         fail_on=_one_of("--fail-on", flags.fail_on, THRESHOLDS) or config.fail_on,
+        framework=_one_of("--framework", flags.framework, FRAMEWORKS) or config.framework,
         strict=flags.strict or config.strict,
     )
     base = Path(document.file).parent
@@ -113,6 +120,7 @@ def settle(flags: Flags) -> Settings:
         complete=read_tables(flags.complete) | frozenset(config.exports.complete),
         exemptions=_exemptions(flags.exemptions, config.exemptions, base, rules, as_of),
         known=tuple(rules),
+        attestations=_attestations(flags.attestations, config.attestations, base, rules),
     )
 
 
@@ -146,6 +154,13 @@ def _exemptions(
     if path is None:
         return NO_EXEMPTIONS
     return load_exemptions(path, {rule.id: rule.resource for rule in rules}, as_of, declared.longest_days)
+
+
+def _attestations(flag: Path | None, configured: str | None, base: Path, rules: Sequence[Rule]) -> Attestations:
+    path = flag or (base / configured if configured is not None else None)
+    if path is None:
+        return NO_ATTESTATIONS
+    return load_attestations(path, control_ids(load_frameworks(), rules))
 
 
 def _bundled_exclusions() -> list[Exclusion]:
@@ -183,6 +198,11 @@ def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> li
     else:
         chosen = [rule for rule in rules if config.profile in rule.profiles]
     chosen = [rule for rule in chosen if rule.id not in config.ignore]
+    if config.framework is not None:
+        chosen = [rule for rule in chosen if rule.controls.get(config.framework)]
+        if not chosen:
+            hint = "docs/controls.md has the rules of each framework; --profile hardened runs more of them."
+            raise UsageError(f"none of the selected rules bears on {config.framework}", hint)
     if not chosen:
         raise UsageError("no rule is left to run", "Select one, or ignore fewer: auditor rules list")
     return chosen

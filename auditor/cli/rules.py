@@ -169,7 +169,9 @@ def docs(
 
 @app.command("schema")
 def schema(
-    what: Annotated[str, typer.Argument(help="rule, cases, config, exemptions, report, diff or plan.")] = "rule",
+    what: Annotated[
+        str, typer.Argument(help="rule, cases, config, exemptions, attestations, report, diff or plan.")
+    ] = "rule",
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""
     from auditor.reference.schemas import SCHEMAS

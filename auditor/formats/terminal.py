@@ -6,8 +6,18 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from auditor.assessment.model import Baseline, ExemptionInfo, ExemptionStatus, Finding, Report, Resource
+from auditor.assessment.model import (
+    Baseline,
+    ControlState,
+    ExemptionInfo,
+    ExemptionStatus,
+    Finding,
+    FrameworkInfo,
+    Report,
+    Resource,
+)
 from auditor.estate.fields import KIND_NAMES
+from auditor.formats.control_words import attestation_words, tally_words
 from auditor.text import printable
 
 MOST_FINDINGS = 8
@@ -22,6 +32,14 @@ EXEMPTION_STATUSES: dict[ExemptionStatus, str] = {
     "no-longer-needed": "yellow",
     "not-yet": "cyan",
     "active": "green",
+}
+_CONTROL_STATES: dict[ControlState, str] = {
+    "holds": "green",
+    "fails": "bold red",
+    "cannot-conclude": "bold yellow",
+    "not-judged": "dim",
+    "attested": "cyan",
+    "no-evidence": "dim",
 }
 _VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
 
@@ -83,6 +101,9 @@ def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     summary = report.summary
     yield told((summary.verdict, _VERDICTS[summary.verdict]), f": {summary.sentence}")
     yield told()
+    if report.options.framework:
+        for framework in report.frameworks:
+            yield from _controls(framework)
     yield from _coverage(report)
     yield told()
     yield from _rules(report)
@@ -94,6 +115,27 @@ def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     yield told((f"Exit code {summary.gate.exit_code}: ", "bold"), "; ".join(reasons[:MOST_LINES]) + more)
     for output in outputs:
         yield told(f"Wrote {output}")
+
+
+def _controls(framework: FrameworkInfo) -> Iterator[Text]:
+    yield told((framework.title or framework.id, "bold"), f": {tally_words(framework)}")
+    width = max((len(printable(control.id)) for control in framework.controls), default=0)
+    for control in framework.controls:
+        counted = [
+            f"{count:,} {word}"
+            for word in ("fail", "unknown", "pass")
+            if (count := getattr(control.counts, "passed" if word == "pass" else word))
+        ]
+        yield cut(
+            told(
+                f"{printable(control.id):<{width}}  ",
+                (f"{control.state:<15}", _CONTROL_STATES[control.state]),
+                f"  {control.title}{': ' if counted else ''}{', '.join(counted)}",
+            )
+        )
+        for entry in control.attestations:
+            yield cut(told(f"{'':<{width}}  ", (attestation_words(entry), EXEMPTION_STATUSES[entry.status])))
+    yield told()
 
 
 def _coverage(report: Report) -> Iterator[Text]:

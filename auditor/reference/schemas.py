@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from auditor.assessment.model import Diff, Report
+from auditor.declared.attestations import KEYS
 from auditor.declared.config import Config
 from auditor.declared.exemptions import CATEGORIES
 from auditor.estate.fields import EXEMPT_FROM, FIELDS, SEES, SUBJECTS
@@ -238,6 +239,35 @@ def exemptions_schema() -> dict[str, Any]:
     }
 
 
+def attestations_schema() -> dict[str, Any]:
+    """Return the JSON Schema of attestations.yaml."""
+    time = {
+        "type": "string",
+        "pattern": r"^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d))?$",
+    }
+    properties = {
+        "framework": {"enum": list(FRAMEWORKS)},
+        "control": {**_TEXT, "description": "Its id, as docs/controls.md or a rule of your own has it"},
+        "statement": {**_TEXT, "description": "What is stated; the report tells it"},
+        "by": {**_TEXT, "description": "Who states it"},
+        "date": {**time, "description": "When it was stated; before that it does not count"},
+        "expires": {**time, "description": "From this time on it no longer counts"},
+        "evidence": {**_TEXT, "description": "A link to the record, or where else it is"},
+    }
+    return {
+        "$schema": _DIALECT,
+        "$id": "attestations.schema.json",
+        "title": "attestations.yaml: what people state about controls that no rule can tell",
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "required": list(KEYS),
+            "additionalProperties": False,
+            "properties": properties,
+        },
+    }
+
+
 def report_schema() -> dict[str, Any]:
     """Return the JSON Schema of report.json."""
     return _of_type(Report, "report.schema.json", "report.json: the verdicts of one audit")
@@ -264,6 +294,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "cases": cases_schema,
     "config": config_schema,
     "exemptions": exemptions_schema,
+    "attestations": attestations_schema,
     "report": report_schema,
     "diff": diff_schema,
     "plan": plan_schema,
