@@ -33,6 +33,7 @@ from auditor.assessment.model import (
 )
 from auditor.assessment.question import Question
 from auditor.assessment.run_id import run_id
+from auditor.assessment.trend import with_trend
 from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
@@ -144,6 +145,8 @@ def assess(
         report = with_baseline(report, question.baseline)
         gate = decide(judged, missing, config.fail_on, strict=config.strict, new=new_violations(report))
         report = msgspec.structs.replace(report, summary=msgspec.structs.replace(report.summary, gate=gate))
+    if question.history is not None:
+        report = with_trend(report, question.history)
     return Assessment(sign(report), estate, folder, matrices, entries)
 
 

@@ -361,6 +361,28 @@ class Baseline(_Part, frozen=True):
     gone: int = 0
 
 
+class TrendRun(_Part, frozen=True):
+    """What one run said when it was made, and why its numbers may not compare with those of the run before it."""
+
+    run_id: Sha256
+    as_of: str | None
+    tool_version: str
+    verdict: VerdictWord
+    exit_code: int
+    counts: Counts
+    rules: Annotated[dict[str, Counts], msgspec.Meta(description="by id, each rule that was run")]
+    rules_changed: list[RuleChange]
+    not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
+
+
+class Trend(_Part, frozen=True):
+    """What earlier runs of the history said, never judged again; the oldest is first, the last is this report."""
+
+    runs: Annotated[list[TrendRun], msgspec.Meta(min_length=1)]
+    left_out: Annotated[int, msgspec.Meta(description="still older runs that the history has")] = 0
+    notices: Annotated[list[str], msgspec.Meta(description="what of the history could not be read")] = []
+
+
 class Report(_Part, frozen=True):
     """report.json: the verdicts of one audit, their evidence, and what they rest on.
 
@@ -384,7 +406,10 @@ class Report(_Part, frozen=True):
     findings: list[Finding]
     baseline: Baseline | None = None
     frameworks: list[FrameworkInfo] = []
-    run_id: Annotated[str, msgspec.Meta(description="SHA-256 of all that went in: equal inputs, equal reports")] = ""
+    run_id: Annotated[
+        str, msgspec.Meta(description="SHA-256 of all that was judged and asked: equal ones, equal verdicts")
+    ] = ""
+    trend: Trend | None = None
 
 
 class ReportId(_Part, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.assessment.model import Report
+from auditor.assessment.trend import History
 from auditor.declared.attestations import NO_ATTESTATIONS, Attestations
 from auditor.declared.config import Config
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
@@ -26,6 +27,7 @@ class Question:
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
         attestations: what people state about controls.
+        history: what earlier runs said; it changes nothing but the trend.
         baseline: an earlier report to compare findings with.
         subscriptions: folded ids of those that are judged; empty for all that the inventory is about.
         known: all rules that there are, to tell which of them would have borne on a control.
@@ -44,3 +46,4 @@ class Question:
     known: Sequence[Rule] = ()
     subscriptions: frozenset[str] = frozenset()
     attestations: Attestations = NO_ATTESTATIONS
+    history: History | None = None

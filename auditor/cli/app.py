@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli import audit, collect, diff, doctor, exemptions, explain, plan, render, rules
+from auditor.cli import audit, collect, diff, doctor, exemptions, explain, history, plan, render, rules
 from auditor.errors import AuditorError, ExitCode, InputErrors
 from auditor.text import printable
 
@@ -34,6 +34,7 @@ app.command("render")(render.render)
 app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("exemptions")(exemptions.exemptions)
+app.command("history")(history.history)
 app.command("doctor")(doctor.doctor)
 app.command("plan")(plan.plan)
 app.add_typer(rules.app, name="rules")

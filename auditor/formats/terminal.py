@@ -15,9 +15,11 @@ from auditor.assessment.model import (
     FrameworkInfo,
     Report,
     Resource,
+    Trend,
 )
 from auditor.estate.fields import KIND_NAMES
 from auditor.formats.control_words import attestation_words, tally_words
+from auditor.formats.trend_words import different
 from auditor.text import printable
 
 MOST_FINDINGS = 8
@@ -41,7 +43,7 @@ _CONTROL_STATES: dict[ControlState, str] = {
     "attested": "cyan",
     "no-evidence": "dim",
 }
-_VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
+VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
 
 
 def print_summary(report: Report, console: Console, outputs: Sequence[str]) -> None:
@@ -99,7 +101,7 @@ def _exemptions_counted(exemptions: Sequence[ExemptionInfo]) -> str:
 
 def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     summary = report.summary
-    yield told((summary.verdict, _VERDICTS[summary.verdict]), f": {summary.sentence}")
+    yield told((summary.verdict, VERDICTS[summary.verdict]), f": {summary.sentence}")
     yield told()
     if report.options.framework:
         for framework in report.frameworks:
@@ -161,6 +163,8 @@ def _coverage(report: Report) -> Iterator[Text]:
         yield told(f"Exempt     {verdicts}, by {_exemptions_counted(report.exemptions)}")
     if report.baseline is not None:
         yield from _baseline(report.baseline)
+    if report.trend is not None:
+        yield from _trend(report.trend)
 
 
 def _baseline(baseline: Baseline) -> Iterator[Text]:
@@ -172,6 +176,20 @@ def _baseline(baseline: Baseline) -> Iterator[Text]:
         yield told(f"           judged otherwise than then: {names}")
     for line in baseline.not_comparable[:MOST_LINES]:
         yield told(f"           {line}")
+
+
+def _trend(trend: Trend) -> Iterator[Text]:
+    *before, now = trend.runs
+    if not before:
+        yield told("History    no earlier run")
+        return
+    last = before[-1]
+    runs = len(before) + trend.left_out
+    words = f"{now.counts.fail:,} fail and {now.counts.unknown:,} unknown"
+    were = f"{last.counts.fail:,} and {last.counts.unknown:,} at {last.as_of}"
+    yield told(f"History    {words}, {were}; {runs:,} earlier run{'' if runs == 1 else 's'}")
+    for line in different(now)[:MOST_LINES]:
+        yield told(f"           not comparable: {line}")
 
 
 def _rules(report: Report) -> Iterator[Text]:
