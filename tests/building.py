@@ -297,6 +297,7 @@ def _assess(
             complete=settings.complete,
             exemptions=settings.exemptions,
             attestations=settings.attestations,
+            framework=settings.framework,
             baseline=baseline,
             known=settings.known,
             subscriptions=subscriptions,

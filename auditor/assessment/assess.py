@@ -116,8 +116,8 @@ def assess(
         rules_with_gaps(estate, judged, asked),
         attestations_at(question.attestations.entries, estate.now),
     )
-    if config.framework is not None:
-        controls = [framework for framework in controls if framework.id == config.framework]
+    if question.framework is not None:
+        controls = [framework for framework in controls if framework.id == question.framework]
     notices = [*exemption_notices(exemptions, matrices), *attestation_notices(controls)]
     coverage = coverage_of(inventory, estate, matrices, question, notices, asked)
     options = _options(question)
@@ -132,7 +132,7 @@ def assess(
         coverage=coverage,
         gaps=[GapInfo(table=g.table, scope=g.scope, kind=g.kind, cause=g.cause, hint=g.hint) for g in estate.gaps],
         exemptions=exemptions,
-        rules=[_rule_info(rule, counted, config.framework) for rule, counted in judged],
+        rules=[_rule_info(rule, counted, question.framework) for rule, counted in judged],
         resources=[resource for matrix in shown for resource in _resources(estate, matrix)],
         outcomes=dict(sorted(pair for matrix in shown for pair in _outcomes(estate, matrix))),
         findings=findings,
@@ -249,7 +249,7 @@ def _options(question: Question) -> Options:
         exemptions_sha256=question.exemptions.sha256,
         organisation=config.organisation or "",
         subscriptions=sorted(question.subscriptions),
-        framework=config.framework or "",
+        framework=question.framework or "",
         attestations_sha256=question.attestations.sha256,
     )
 

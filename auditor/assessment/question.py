@@ -27,6 +27,7 @@ class Question:
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
         attestations: what people state about controls.
+        framework: the one whose controls are reported; its rules are those that are run.
         history: what earlier runs said; it changes nothing but the trend.
         baseline: an earlier report to compare findings with.
         subscriptions: folded ids of those that are judged; empty for all that the inventory is about.
@@ -46,4 +47,5 @@ class Question:
     known: Sequence[Rule] = ()
     subscriptions: frozenset[str] = frozenset()
     attestations: Attestations = NO_ATTESTATIONS
+    framework: str | None = None
     history: History | None = None

@@ -297,6 +297,7 @@ def question_of(
         complete=settings.complete,
         exemptions=settings.exemptions,
         attestations=settings.attestations,
+        framework=settings.framework,
         baseline=baseline,
         known=settings.known,
         # What was read live knows by itself which of the subscriptions asked for it could see.

@@ -71,6 +71,7 @@ class Settings:
         exemptions: which verdicts somebody answers for.
         known: all rules, the selected ones among them.
         attestations: what people state about controls.
+        framework: the one whose rules are run, or ``None`` for all.
     """
 
     config: Config
@@ -83,6 +84,7 @@ class Settings:
     exemptions: Exemptions = NO_EXEMPTIONS
     known: tuple[Rule, ...] = ()
     attestations: Attestations = NO_ATTESTATIONS
+    framework: str | None = None
 
 
 def settle(flags: Flags) -> Settings:
@@ -102,10 +104,10 @@ def settle(flags: Flags) -> Settings:
         select=_split(flags.select) or config.select,
         ignore=_split(flags.ignore) or config.ignore,
         fail_on=_one_of("--fail-on", flags.fail_on, THRESHOLDS) or config.fail_on,
-        framework=_one_of("--framework", flags.framework, FRAMEWORKS) or config.framework,
         strict=flags.strict or config.strict,
     )
     base = Path(document.file).parent
+    framework = _one_of("--framework", flags.framework, FRAMEWORKS)
     rules = load_rules([*bundled_files(), *own_files([*(base / name for name in config.rules), *flags.rules])])
     exclusions = _bundled_exclusions() if config.scope.bundled else []
     exclusions += read_exclusions(document, ("scope", "exclude"))
@@ -113,13 +115,14 @@ def settle(flags: Flags) -> Settings:
     return Settings(
         config=config,
         config_sha256=digest,
-        rules=_bind_all(rules, config, document, flags.parameters),
+        rules=_bind_all(rules, config, document, flags.parameters, framework),
         exclusions=tuple(exclusions),
         intents=IntentMap(config.intents, document, flags.primary_endpoint),
         as_of=as_of,
         complete=read_tables(flags.complete) | frozenset(config.exports.complete),
         exemptions=_exemptions(flags.exemptions, config.exemptions, base, rules, as_of),
         known=tuple(rules),
+        framework=framework,
         attestations=_attestations(flags.attestations, config.attestations, base, rules),
     )
 
@@ -168,7 +171,9 @@ def _bundled_exclusions() -> list[Exclusion]:
     return read_exclusions(read_yaml(path, "rules/scope/exclude.yaml"), ("exclude",), bundled=True)
 
 
-def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: Sequence[str]) -> tuple[BoundRule, ...]:
+def _bind_all(
+    rules: Sequence[Rule], config: Config, document: Document, flags: Sequence[str], framework: str | None
+) -> tuple[BoundRule, ...]:
     known = [rule.id for rule in rules]
     faults = []
     for section in ("parameters", "severities"):
@@ -180,7 +185,7 @@ def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: 
         raise InputErrors(faults)
     given = _parameters(flags, known)
     bound = []
-    for rule in _selected(rules, config, known):
+    for rule in _selected(rules, config, known, framework):
         values = {**rule.profiles.get(config.profile, {}), **config.parameters.get(rule.id, {})}
         where = str(document.place(("parameters", rule.id)))
         checked = bind(rule, values, config.severities.get(rule.id), where)
@@ -189,7 +194,7 @@ def _bind_all(rules: Sequence[Rule], config: Config, document: Document, flags: 
     return tuple(bound)
 
 
-def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> list[Rule]:
+def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str], framework: str | None) -> list[Rule]:
     for name in (*config.select, *config.ignore):
         if name not in known:
             raise UsageError(f"there is no rule {name}", did_you_mean(name, list(known)))
@@ -198,11 +203,11 @@ def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> li
     else:
         chosen = [rule for rule in rules if config.profile in rule.profiles]
     chosen = [rule for rule in chosen if rule.id not in config.ignore]
-    if config.framework is not None:
-        chosen = [rule for rule in chosen if rule.controls.get(config.framework)]
+    if framework is not None:
+        chosen = [rule for rule in chosen if rule.controls.get(framework)]
         if not chosen:
             hint = "docs/controls.md has the rules of each framework; --profile hardened runs more of them."
-            raise UsageError(f"none of the selected rules bears on {config.framework}", hint)
+            raise UsageError(f"none of the selected rules bears on {framework}", hint)
     if not chosen:
         raise UsageError("no rule is left to run", "Select one, or ignore fewer: auditor rules list")
     return chosen

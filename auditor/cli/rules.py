@@ -170,7 +170,7 @@ def docs(
 @app.command("schema")
 def schema(
     what: Annotated[
-        str, typer.Argument(help="rule, cases, config, exemptions, attestations, report, diff or plan.")
+        str, typer.Argument(help="rule, cases, config, exemptions, attestations, report, diff, plan or run.")
     ] = "rule",
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""

@@ -30,7 +30,6 @@ TableName: TypeAlias = Literal[
     "scale_sets",
     "subscriptions",
 ]
-FrameworkName: TypeAlias = Literal["nist-800-53", "iso-27001", "mcsb", "cis", "dora", "soc2", "azure-policy"]
 ParameterValue: TypeAlias = bool | float | str | list[str] | None
 
 
@@ -243,10 +242,6 @@ class Config(_Strict, frozen=True):
         str | None,
         msgspec.Meta(description="The file with attestations about controls, seen from this file."),
     ] = None
-    framework: Annotated[
-        FrameworkName | None,
-        msgspec.Meta(description="Run only the rules that bear on this framework, and report its controls first."),
-    ] = None
     outputs: Annotated[
         list[str],
         msgspec.Meta(description="Reports to write, as with -o, seen from the current folder."),
@@ -367,7 +362,6 @@ def _allowed(steps: Steps) -> list[str]:
         "profile": ("baseline", "hardened"),
         "vaults_in": ("same-subscription", "any"),
         "fail_on": get_args(Threshold),
-        "framework": get_args(FrameworkName),
         "cloud": get_args(CloudName),
         "login": get_args(Login),
         "default": get_args(Intent),

@@ -110,10 +110,10 @@ Your own rules count as well, by the controls that they name.
 auditor audit --inventory exports/ --as-of 2026-01-31T06:00:00Z --framework dora -o dora.html -o dora.json
 ```
 
-`--framework ID` with one of the ids below, or `framework: ID` in auditor.yaml, runs only the rules that bear on
-it, of those that profile, `--select` and `--ignore` leave. HTML, Markdown and the terminal name it in their title
-and begin with its controls; other frameworks are not shown in any format. Verdict and exit code are those of the
-rules that were run: *Compliant* says that all of them pass, not that the framework is met.
+`--framework ID`, with one of the ids below, runs only the rules that bear on it, of those that profile,
+`--select` and `--ignore` leave. HTML, Markdown and the terminal name it in their title and begin with its
+controls; other frameworks are not shown in any format. Verdict and exit code are those of the rules that were
+run: *Compliant* says that all of them pass, not that the framework is met.
 """
 
 

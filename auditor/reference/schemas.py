@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from auditor.assessment.model import Diff, Report
+from auditor.assessment.trend import Run
 from auditor.declared.attestations import KEYS
 from auditor.declared.config import Config
 from auditor.declared.exemptions import CATEGORIES
@@ -283,6 +284,11 @@ def plan_schema() -> dict[str, Any]:
     return _of_type(Plan, "plan.schema.json", "plan.json: the steps that would turn failing verdicts")
 
 
+def run_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a run as ``auditor history -o runs.json`` lists them."""
+    return _of_type(Run, "run.schema.json", "A run that a history keeps: what was in force, and what was said")
+
+
 def _of_type(shape: type, name: str, title: str) -> dict[str, Any]:
     (reference,), definitions = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
     root = definitions.pop(reference["$ref"].rpartition("/")[2])
@@ -298,4 +304,5 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "report": report_schema,
     "diff": diff_schema,
     "plan": plan_schema,
+    "run": run_schema,
 }
