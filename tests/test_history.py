@@ -120,6 +120,8 @@ def test_two_processes_at_once_keep_all_their_runs(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", script, tmp_path / "run.json", folder, str(first)], env=environment)
         for first in (0, 30)
     ]
+    while any(process.poll() is None for process in started):
+        assert read_history(folder).notices == []  # nothing is ever seen half written
     assert [process.wait(60) for process in started] == [0, 0]
     found = read_history(folder)
     assert [entry.run_id for entry in found.runs] == [f"{number:064x}" for number in range(90)]

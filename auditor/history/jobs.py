@@ -99,6 +99,16 @@ def keep_jobs(folder: Path, work: Path, estate: Estate, run_id: str) -> tuple[in
     kept, notices = _files(folder)
     if any(path.name.startswith(f"{run_id}.") for path in kept):
         return 0, notices
+    try:
+        return _keep(folder, work, estate, run_id, kept), notices
+    except duckdb.IOException as error:
+        said = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot keep the jobs of this run: {said}", "Check the space of the disk, and TMPDIR."
+        ) from error
+
+
+def _keep(folder: Path, work: Path, estate: Estate, run_id: str, kept: Sequence[Path]) -> int:
     seen, made = work / "jobs-seen.parquet", work / "jobs-new.parquet"
     now = "NULL" if estate.now is None else str(estate.now)
     estate.connection.execute(
@@ -123,7 +133,7 @@ def keep_jobs(folder: Path, work: Path, estate: Estate, run_id: str) -> tuple[in
         with made.open("rb") as source, atomic_file(folder / JOBS / f"{run_id}.{digest}.parquet") as file:
             shutil.copyfileobj(source, file)
     made.unlink()
-    return count, notices
+    return int(count)
 
 
 def read_jobs(folder: Path, resource: str = "") -> KeptJobs:
@@ -184,25 +194,25 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     except OSError as error:
         raise UsageError(f"cannot read {folder}: {error.strerror}", "Check the permissions.") from error
     whole, notices = [], []
-    for path in listed:
-        named = _NAME.fullmatch(path.name)
-        shown = visible(f"{JOBS}/{path.name}")
-        if named is None:
-            notices.append(f"{shown} is none of the history's own files.")
-        elif wrong := _wrong(path, named[2]):
-            notices.append(f"{shown} {wrong}, so jobs that only it holds are missing.")
-        else:
-            whole.append(path)
+    with quiet_connection(threads=1) as connection:
+        for path in listed:
+            named = _NAME.fullmatch(path.name)
+            shown = visible(f"{JOBS}/{path.name}")
+            if named is None:
+                notices.append(f"{shown} is none of the history's own files.")
+            elif wrong := _wrong(connection, path, named[2]):
+                notices.append(f"{shown} {wrong}, so jobs that only it holds are missing.")
+            else:
+                whole.append(path)
     return whole, notices
 
 
-def _wrong(path: Path, digest: str) -> str:
+def _wrong(connection: duckdb.DuckDBPyConnection, path: Path, digest: str) -> str:
     try:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 return "was edited or damaged: it is not what its name says"
-        with quiet_connection() as connection:
-            found = connection.execute(f"DESCRIBE {_all_of([path])}").fetchall()
+        found = connection.execute(f"DESCRIBE {_all_of([path])}").fetchall()
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     except duckdb.Error:
