@@ -171,15 +171,16 @@ def _not_comparable(before: Run, run: Run) -> Iterator[str]:
     if (before.inventory.tenant, before.inventory.cloud) != (run.inventory.tenant, run.inventory.cloud):
         yield f"Another tenant: {before.inventory.tenant or 'not known'}, now {run.inventory.tenant or 'not known'}."
     for said, was, now in (
-        ("Asked about now and not before", before.inventory.scope, run.inventory.scope),
-        ("Asked about before and not now", run.inventory.scope, before.inventory.scope),
-        ("Judged now and not before", before.options.subscriptions, run.options.subscriptions),
-        ("Judged before and not now", run.options.subscriptions, before.options.subscriptions),
-        ("Subscriptions that came", before.inventory.subscriptions, run.inventory.subscriptions),
-        ("Subscriptions that went", run.inventory.subscriptions, before.inventory.subscriptions),
+        ("Asked about", before.inventory.scope, run.inventory.scope),
+        ("Judged", before.options.subscriptions, run.options.subscriptions),
     ):
-        if set(now) - set(was):
-            yield f"{said}: {_names(set(now) - set(was))}."
+        if set(was) != set(now):  # none is all of them
+            yield f"{said}: {_names(set(was)) or 'all'} then, {_names(set(now)) or 'all'} now."
+    had, has = set(before.inventory.subscriptions), set(run.inventory.subscriptions)
+    if has - had:
+        yield f"Subscriptions that came: {_names(has - had)}."
+    if had - has:
+        yield f"Subscriptions that went: {_names(had - has)}."
     states = {table.table: table.state for table in before.tables}
     for table in run.tables:
         was_read = states.get(table.table, "missing")
