@@ -245,8 +245,8 @@ class Audited:
 def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = None, **flags: Any) -> Audited:
     """Write files into a folder and audit it; ``paths`` names single files of it instead.
 
-    ``config`` is the text of auditor.yaml, ``exemptions`` that of exemptions.yaml, ``baseline`` an earlier report; the
-    other flags are those of ``Flags``.
+    ``config`` is the text of auditor.yaml, ``exemptions`` that of exemptions.yaml, ``attestations`` that of
+    attestations.yaml, ``baseline`` an earlier report; the other flags are those of ``Flags``.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -262,6 +262,9 @@ def audit_files(files: Mapping[str, str | bytes], *, paths: list[str] | None = N
         if "exemptions" in flags:
             (folder / "exemptions.yaml").write_text(flags["exemptions"], encoding="utf-8")
             flags["exemptions"] = folder / "exemptions.yaml"
+        if "attestations" in flags:
+            (folder / "attestations.yaml").write_text(flags["attestations"], encoding="utf-8")
+            flags["attestations"] = folder / "attestations.yaml"
         baseline = flags.pop("baseline", None)
         settings = settle(
             Flags(
@@ -293,6 +296,8 @@ def _assess(
             as_of=settings.as_of,
             complete=settings.complete,
             exemptions=settings.exemptions,
+            attestations=settings.attestations,
+            framework=settings.framework,
             baseline=baseline,
             known=settings.known,
             subscriptions=subscriptions,

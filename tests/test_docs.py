@@ -63,6 +63,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         ["explain"],
         ["diff"],
         ["exemptions"],
+        ["history"],
         ["doctor"],
         ["plan"],
         ["rules", "list"],
@@ -77,7 +78,9 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         known |= set(re.findall(r"--?[a-z][a-z-]*", text))
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if re.match(r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|doctor|plan|init|rules)\b", line):
+            if re.match(
+                r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|history|doctor|plan|init|rules)\b", line
+            ):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
 
@@ -95,6 +98,7 @@ def test_the_example_configuration_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "our-rules" / "vm-has-owner.yaml").write_text(rule)
     (tmp_path / "auditor.yaml").write_text(block)
     (tmp_path / "exemptions.yaml").write_text("")
+    (tmp_path / "attestations.yaml").write_text("")
     settings = settle(Flags(config=tmp_path / "auditor.yaml"))
     assert "vm-has-owner" in [rule.id for rule in settings.rules]
     assert settings.exclusions[-1].reason == "Build agents are made anew every night"

@@ -29,6 +29,7 @@ from auditor.assessment.model import Report
 from auditor.estate.fields import KIND_NAMES
 from auditor.formats import as_xlsx, writer_for
 from auditor.formats.as_xlsx import MOST_CHARACTERS, cell
+from auditor.formats.control_words import attestation_words
 from auditor.formats.explore_data import exemption_words
 from auditor.gate import Counts
 from auditor.text import visible
@@ -134,7 +135,7 @@ def expected_controls(report: Report) -> Rows:
     return [
         tuple(map(said, (
             framework.title, control.id, control.title, control.state, *counted(control.counts),
-            ", ".join(control.rules), control.note,
+            ", ".join(control.rules), control.note, " ".join(map(attestation_words, control.attestations)),
         )))
         for framework in report.frameworks
         for control in framework.controls

@@ -15,7 +15,7 @@ from auditor.assessment.coverage import causes_that_matter, coverage_of, rules_w
 from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import condition_words, find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
-from auditor.assessment.frameworks import frameworks
+from auditor.assessment.frameworks import attestation_notices, attestations_at, frameworks
 from auditor.assessment.json_pieces import json_pieces
 from auditor.assessment.model import (
     SCHEMA_VERSION,
@@ -33,6 +33,7 @@ from auditor.assessment.model import (
 )
 from auditor.assessment.question import Question
 from auditor.assessment.run_id import run_id
+from auditor.assessment.trend import with_trend
 from auditor.declared.exemptions import Exemption
 from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
@@ -107,7 +108,18 @@ def assess(
     judged = sorted(((rule, counts[rule.id]) for rule in question.rules), key=lambda pair: rank[pair[0].severity])
     missing = causes_that_matter(estate, judged, asked)
     gate = decide(judged, missing, config.fail_on, strict=config.strict)
-    coverage = coverage_of(inventory, estate, matrices, question, exemption_notices(exemptions, matrices), asked)
+    controls = frameworks(
+        load_frameworks(),
+        judged,
+        question.known,
+        config.profile,
+        rules_with_gaps(estate, judged, asked),
+        attestations_at(question.attestations.entries, estate.now),
+    )
+    if question.framework is not None:
+        controls = [framework for framework in controls if framework.id == question.framework]
+    notices = [*exemption_notices(exemptions, matrices), *attestation_notices(controls)]
+    coverage = coverage_of(inventory, estate, matrices, question, notices, asked)
     options = _options(question)
     report = Report(
         schema_version=SCHEMA_VERSION,
@@ -120,13 +132,11 @@ def assess(
         coverage=coverage,
         gaps=[GapInfo(table=g.table, scope=g.scope, kind=g.kind, cause=g.cause, hint=g.hint) for g in estate.gaps],
         exemptions=exemptions,
-        rules=[_rule_info(rule, counted) for rule, counted in judged],
+        rules=[_rule_info(rule, counted, question.framework) for rule, counted in judged],
         resources=[resource for matrix in shown for resource in _resources(estate, matrix)],
         outcomes=dict(sorted(pair for matrix in shown for pair in _outcomes(estate, matrix))),
         findings=findings,
-        frameworks=frameworks(
-            load_frameworks(), judged, question.known, config.profile, rules_with_gaps(estate, judged, asked)
-        ),
+        frameworks=controls,
         run_id=run_id(inventory, question, options, estate.now),
     )
     if brief:
@@ -135,6 +145,8 @@ def assess(
         report = with_baseline(report, question.baseline)
         gate = decide(judged, missing, config.fail_on, strict=config.strict, new=new_violations(report))
         report = msgspec.structs.replace(report, summary=msgspec.structs.replace(report.summary, gate=gate))
+    if question.history is not None:
+        report = with_trend(report, question.history)
     return Assessment(sign(report), estate, folder, matrices, entries)
 
 
@@ -237,11 +249,14 @@ def _options(question: Question) -> Options:
         exemptions_sha256=question.exemptions.sha256,
         organisation=config.organisation or "",
         subscriptions=sorted(question.subscriptions),
+        framework=question.framework or "",
+        attestations_sha256=question.attestations.sha256,
     )
 
 
-def _rule_info(bound: BoundRule, counts: Counts) -> RuleInfo:
+def _rule_info(bound: BoundRule, counts: Counts, framework: str | None) -> RuleInfo:
     rule = bound.rule
+    shown = rule.controls if framework is None else {framework: rule.controls.get(framework, ())}
     return RuleInfo(
         id=rule.id,
         title=rule.title,
@@ -250,7 +265,7 @@ def _rule_info(bound: BoundRule, counts: Counts) -> RuleInfo:
         sha256=rule.sha256,
         file=Path(rule.place.file).name,
         parameters=dict(bound.values),
-        controls={name: list(ids) for name, ids in rule.controls.items()},
+        controls={name: list(ids) for name, ids in shown.items() if ids},
         rationale=rule.rationale,
         references=list(rule.references),
         fix=rule.fix,

@@ -6,8 +6,9 @@ the same rule with the same parameters.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 
@@ -16,10 +17,12 @@ from auditor.assessment.model import (
     OUTCOMES,
     SCHEMA_VERSION,
     Baseline,
+    Cell,
     Change,
     ChangeKind,
     Diff,
     Finding,
+    Options,
     Outcome,
     Report,
     ReportId,
@@ -32,6 +35,7 @@ from auditor.text import fold
 # What a report says about itself and both reports should agree on; else the difference may not lie in the estate.
 _OPTIONS = {
     "profile": "Another profile",
+    "framework": "Another framework",
     "primary_endpoint": "Another primary endpoint",
     "vaults_in": "VMs' vaults are looked for elsewhere",
     "complete": "Other tables declared to be whole",
@@ -95,7 +99,7 @@ def new_violations(report: Report) -> Mapping[str, int]:
 def compare(old: Report, new: Report) -> Diff:
     """Compare two reports; every change is by rule, then by resource."""
     before, after = _Verdicts(old), _Verdicts(new)
-    changed = _rules_changed(old, new)
+    changed = rules_changed(old.rules, new.rules)
     judged_otherwise = {change.rule for change in changed if set(change.changed) != {"severity"}}
     changes = sorted(
         chain(_in_new(before, after), _in_old(before, after, judged_otherwise)),
@@ -209,11 +213,31 @@ def _id(report: Report) -> ReportId:
     )
 
 
-def _rules_changed(old: Report, new: Report) -> list[RuleChange]:
-    """Name the rules of both reports that judge otherwise now, and how."""
-    were = {rule.id: rule for rule in old.rules}
+class Judging(Protocol):
+    """A rule as it judged."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its content."""
+
+    @property
+    def severity(self) -> str:
+        """The one in force."""
+
+    @property
+    def parameters(self) -> dict[str, Cell]:
+        """Those in force."""
+
+
+def rules_changed(old: Iterable[Judging], new: Iterable[Judging]) -> list[RuleChange]:
+    """Name the rules of both runs that judge otherwise now, and how."""
+    were = {rule.id: rule for rule in old}
     changes = []
-    for rule in sorted(new.rules, key=lambda rule: rule.id):
+    for rule in sorted(new, key=lambda rule: rule.id):
         was = were.get(rule.id)
         if was is None:
             continue
@@ -241,10 +265,7 @@ def _not_comparable(old: Report, new: Report, before: _Verdicts, after: _Verdict
         yield f"The old report is of a later time ({old.as_of}) than the new one ({new.as_of})."
     for rules, others, which in ((before.kinds, after.kinds, "old"), (after.kinds, before.kinds, "new")):
         yield from (f"{rule} was run in the {which} report only." for rule in sorted(rules.keys() - others.keys()))
-    for name, said in _OPTIONS.items():
-        was, now = (getattr(report.options, name) for report in (old, new))
-        if was != now:
-            yield f"{said}: {_words(was)}, now {_words(now)}."
+    yield from options_changed(old.options, new.options)
     yield from _read_less(old, new)
     read_whole = {table.table for table in new.coverage.tables if _READ[table.state] <= _READ["assumed"]}
     gone = Counter(kind for kind, _ in before.resources.keys() - after.resources.keys())
@@ -252,6 +273,14 @@ def _not_comparable(old: Report, new: Report, before: _Verdicts, after: _Verdict
         names = next(names for subject, names in KIND_NAMES.items() if subject == kind)
         if TABLE_OF[kind] not in read_whole:
             yield f"{count:,} {names[count != 1]} may only not have been read: not all of them were."
+
+
+def options_changed(old: Options, new: Options) -> Iterator[str]:
+    """Say which options both runs should agree on and do not."""
+    for name, said in _OPTIONS.items():
+        was, now = (getattr(options, name) for options in (old, new))
+        if was != now:
+            yield f"{said}: {_words(was)}, now {_words(now)}."
 
 
 def _read_less(old: Report, new: Report) -> Iterator[str]:
@@ -268,4 +297,4 @@ def _read_less(old: Report, new: Report) -> Iterator[str]:
 def _words(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(value) or "nothing"
-    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value) if value is not None else "none"
+    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value or "none")

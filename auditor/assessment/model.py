@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
+from auditor.declared.attestations import AttestationStatus
 from auditor.declared.config import Severity, Threshold
 from auditor.declared.exemptions import Category, ScopeKind
 from auditor.gate import Counts, Gate
@@ -27,7 +28,7 @@ ChangeKind: TypeAlias = Literal[
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Cell: TypeAlias = bool | float | int | str | list[str] | None
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
-ControlState: TypeAlias = Literal["holds", "fails", "cannot-conclude", "not-judged", "no-evidence"]
+ControlState: TypeAlias = Literal["holds", "fails", "cannot-conclude", "not-judged", "no-evidence", "attested"]
 # What needs a decision comes first.
 ExemptionStatus: TypeAlias = Literal[
     "expired", "time-unknown", "expiring", "unused", "no-longer-needed", "not-yet", "active"
@@ -90,6 +91,11 @@ class Options(_Part, frozen=True):
         list[str],
         msgspec.Meta(description="ids of the subscriptions that were judged; empty for all of the inventory"),
     ] = []
+    framework: Annotated[
+        str,
+        msgspec.Meta(description="the framework whose rules were run, and no others; empty where nobody chose one"),
+    ] = ""
+    attestations_sha256: Sha256 | None = None
 
 
 class Summary(_Part, frozen=True):
@@ -187,12 +193,24 @@ class RuleInfo(_Part, frozen=True):
     requires: Annotated[str, msgspec.Meta(description="the condition that has to hold")] = ""
 
 
+class AttestationInfo(_Part, frozen=True):
+    """What somebody states about a control; it counts while it is ``active`` or ``expiring``."""
+
+    statement: str
+    by: str
+    date: str
+    expires: str
+    evidence: Annotated[str, msgspec.Meta(description="a link, or where else the record is")]
+    status: AttestationStatus
+
+
 class ControlInfo(_Part, frozen=True):
     """A control of a framework, and what the rules that bear on it say together.
 
     ``holds``: all their verdicts pass; ``fails``: one fails, exempt or not; ``cannot-conclude``: none fails, and one is
     unknown or not all that they judge was read; ``not-judged``: not one of them could be applied, or none was run;
-    ``no-evidence``: no rule can tell. ``rules`` are those that were run, ``counts`` adds up their verdicts.
+    ``no-evidence``: no rule can tell; ``attested``: no rule can tell, and somebody states it, which proves nothing by
+    itself. ``rules`` are those that were run, ``counts`` adds up their verdicts.
     """
 
     id: str
@@ -203,6 +221,7 @@ class ControlInfo(_Part, frozen=True):
     note: Annotated[str, msgspec.Meta(description="what the rules do not show, or what evidence is needed instead")] = (
         ""
     )
+    attestations: list[AttestationInfo] = []
 
 
 class FrameworkInfo(_Part, frozen=True):
@@ -342,6 +361,28 @@ class Baseline(_Part, frozen=True):
     gone: int = 0
 
 
+class TrendRun(_Part, frozen=True):
+    """What one run said when it was made, and why its numbers may not compare with those of the run before it."""
+
+    run_id: Sha256
+    as_of: str | None
+    tool_version: str
+    verdict: VerdictWord
+    exit_code: int
+    counts: Counts
+    rules: Annotated[dict[str, Counts], msgspec.Meta(description="by id, each rule that was run")]
+    rules_changed: list[RuleChange]
+    not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
+
+
+class Trend(_Part, frozen=True):
+    """What earlier runs of the history said, never judged again; the oldest is first, the last is this report."""
+
+    runs: Annotated[list[TrendRun], msgspec.Meta(min_length=1)]
+    left_out: Annotated[int, msgspec.Meta(description="still older runs that the history has")] = 0
+    notices: Annotated[list[str], msgspec.Meta(description="what of the history could not be read")] = []
+
+
 class Report(_Part, frozen=True):
     """report.json: the verdicts of one audit, their evidence, and what they rest on.
 
@@ -365,7 +406,10 @@ class Report(_Part, frozen=True):
     findings: list[Finding]
     baseline: Baseline | None = None
     frameworks: list[FrameworkInfo] = []
-    run_id: Annotated[str, msgspec.Meta(description="SHA-256 of all that went in: equal inputs, equal reports")] = ""
+    run_id: Annotated[
+        str, msgspec.Meta(description="SHA-256 of all that was judged and asked: equal ones, equal verdicts")
+    ] = ""
+    trend: Trend | None = None
 
 
 class ReportId(_Part, frozen=True):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.assessment.model import Report
+from auditor.assessment.trend import History
+from auditor.declared.attestations import NO_ATTESTATIONS, Attestations
 from auditor.declared.config import Config
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import IntentMap
@@ -25,6 +27,9 @@ class Question:
         as_of: microseconds since 1970 UTC, or ``None``.
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
+        attestations: what people state about controls.
+        framework: the one whose controls are reported; its rules are those that are run.
+        history: what earlier runs said; it changes nothing but the trend.
         baseline: an earlier report to compare findings with.
         subscriptions: folded ids of those that are judged; empty for all that the inventory is about.
         known: all rules that there are, to tell which of them would have borne on a control.
@@ -42,6 +47,9 @@ class Question:
     baseline: Report | None = None
     known: Sequence[Rule] = ()
     subscriptions: frozenset[str] = frozenset()
+    attestations: Attestations = NO_ATTESTATIONS
+    framework: str | None = None
+    history: History | None = None
 
 
 def question_of(
@@ -61,6 +69,8 @@ def question_of(
         as_of=settings.as_of,
         complete=settings.complete,
         exemptions=settings.exemptions,
+        attestations=settings.attestations,
+        framework=settings.framework,
         baseline=baseline,
         known=settings.known,
         subscriptions=subscriptions,

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli import apply, audit, collect, diff, doctor, exemptions, explain, init, plan, render, rules
+from auditor.cli import (
+    apply,
+    audit,
+    collect,
+    diff,
+    doctor,
+    exemptions,
+    explain,
+    history,
+    init,
+    plan,
+    render,
+    rules,
+)
 from auditor.errors import AuditorError, ExitCode, InputErrors
 from auditor.text import printable
 
@@ -35,6 +48,7 @@ app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("exemptions")(exemptions.exemptions)
 app.command("init")(init.init)
+app.command("history")(history.history)
 app.command("doctor")(doctor.doctor)
 app.command("plan")(plan.plan)
 app.command("apply")(apply.apply)

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +16,18 @@ from auditor.cli.question import DEFAULT_CONFIG, Flags, settle
 from auditor.cli.summary import Summary, add_summary, check_summary
 from auditor.errors import UsageError
 from auditor.ruleset.settings import Settings
+from auditor.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from auditor.assessment.assess import Assessment
     from auditor.assessment.model import Report
     from auditor.assessment.question import Question
+    from auditor.assessment.trend import History
     from auditor.inventory.model import Inventory
+
+_MOST_NOTICES = 10
 
 
 def audit(
@@ -37,6 +42,8 @@ def audit(
     as_of: options.AsOf = None,
     complete: options.Complete = [],
     exemptions: options.ExemptionsFile = None,
+    framework: options.Framework = None,
+    attestations: options.AttestationsFile = None,
     output: Annotated[
         list[str],
         typer.Option(
@@ -60,6 +67,10 @@ def audit(
         ),
     ] = None,
     annotations: Annotations = None,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", help="A folder that keeps what each run said; reports tell the trend."),
+    ] = None,
     subscription: options.Subscriptions = [],
     management_group: options.ManagementGroups = [],
     tenant: options.Tenant = None,
@@ -77,7 +88,20 @@ def audit(
     conclude, 4 Azure not reached or identity refused, 70 internal error, 130 interrupted.
     """
     flags = Flags(
-        config, rules, profile, select, ignore, param, primary_endpoint, as_of, complete, fail_on, strict, exemptions
+        config,
+        rules,
+        profile,
+        select,
+        ignore,
+        param,
+        primary_endpoint,
+        as_of,
+        complete,
+        fail_on,
+        strict,
+        exemptions,
+        attestations,
+        framework,
     )
     check_annotations(annotations)
     settings = settle(flags)
@@ -85,9 +109,14 @@ def audit(
     from auditor.formats import writer_for, writes_matrix
 
     writers = [writer_for(name) for name in outputs]
-    read = [config or DEFAULT_CONFIG, *rules, *(path for path in (exemptions, baseline) if path is not None)]
+    read = [
+        config or DEFAULT_CONFIG,
+        *rules,
+        *(path for path in (exemptions, attestations, baseline) if path is not None),
+    ]
     check_outputs([path for _, path in writers], [*inventory, *map(str, read)], summary)
     earlier = _baseline(baseline, settings)
+    past = _history(history, inventory)
     from auditor.atomic_file import atomic_file
 
     # Without a report that holds them all, nobody waits for the evidence of a million verdicts.
@@ -99,7 +128,7 @@ def audit(
         and all(writes_matrix(writer) for writer, _ in writers)
     )
     live = LiveFlags(subscription, management_group, tenant, cloud, login, no_instance_views)
-    with assessed(inventory, settings, primary_endpoint, live, earlier, brief=brief) as assessment:
+    with assessed(inventory, settings, primary_endpoint, live, earlier, past, brief=brief) as assessment:
         report = assessment.report
         if earlier is not None:
             from auditor.assessment.baseline import same_estate
@@ -111,12 +140,13 @@ def audit(
             if writes_matrix(writer):
                 with atomic_file(Path(path)) as file:
                     writer.write_verdicts(assessment, file)
+        jobs_unread = _keep_jobs(history, assessment)
     reports = [(writer, path) for writer, path in writers if not writes_matrix(writer)]
     for writer, path in reports:
         if path != "-":
             with atomic_file(Path(path)) as file:
                 writer.write(report, file)
-    added = add_summary(report, summary)
+    added = [*add_summary(report, summary), *_keep_run(history, report)]
     from rich.console import Console
 
     from auditor.formats.terminal import print_summary
@@ -125,6 +155,7 @@ def audit(
     console = Console(stderr=on_stdout, highlight=False, markup=False, emoji=False)
     print_summary(report, console, [*(path for _, path in writers if path != "-"), *added])
     print_annotations(report, annotations, err=on_stdout)
+    tell_unread([*(past.notices if past is not None else ()), *jobs_unread])
     for writer, path in reports:
         if path == "-":
             sys.stdout.flush()
@@ -142,6 +173,49 @@ def _baseline(path: Path | None, settings: Settings) -> "Report | None":
     from auditor.formats.from_json import read_report
 
     return read_report(path)
+
+
+def _history(folder: Path | None, inventory: list[str]) -> "History | None":
+    """Read what earlier runs said, and make sure that this one can be kept, before the work."""
+    if folder is None:
+        return None
+    for name in inventory:
+        if folder.resolve().is_relative_to(Path(name).resolve()):
+            hint = "What is kept would be read as an export the next time. Choose a folder outside of it."
+            raise UsageError(f"--history {folder} lies in the inventory {name}", hint)
+    from auditor.history.runs import open_history, read_history
+
+    open_history(folder)
+    return read_history(folder)
+
+
+def _keep_jobs(folder: Path | None, assessment: "Assessment") -> list[str]:
+    """Keep the jobs of the inventory while its database is open; return what of the history could not be read."""
+    if folder is None:
+        return []
+    from auditor.history.jobs import keep_jobs
+
+    _, unread = keep_jobs(folder, assessment.folder, assessment.estate, assessment.report.run_id)
+    return unread
+
+
+def _keep_run(folder: Path | None, report: "Report") -> list[str]:
+    """Keep the run; return the file that was written, if it was not there."""
+    if folder is None:
+        return []
+    from auditor.assessment.trend import run_of
+    from auditor.history.runs import keep_run
+
+    written = keep_run(folder, run_of(report))
+    return [str(written)] if written is not None else []
+
+
+def tell_unread(notices: "Sequence[str]") -> None:
+    """Say on standard error what of a history could not be read: never silently, and without ending the run."""
+    for notice in notices[:_MOST_NOTICES]:
+        typer.echo(printable(f"Note: history: {notice}"), err=True)
+    if len(notices) > _MOST_NOTICES:
+        typer.echo(f"Note: history: and {len(notices) - _MOST_NOTICES:,} more.", err=True)
 
 
 def check_outputs(paths: list[str], inputs: list[str], summary: Path | None = None) -> None:
@@ -171,6 +245,7 @@ def assessed(
     primary_endpoint: str | None,
     live: LiveFlags,
     baseline: "Report | None" = None,
+    history: "History | None" = None,
     *,
     brief: bool = False,
 ) -> "Iterator[Assessment]":
@@ -181,7 +256,7 @@ def assessed(
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
         facts = facts_of(inventory, settings, live, folder)
-        question = question_of(settings, primary_endpoint, live, inventory, baseline)
+        question = replace(question_of(settings, primary_endpoint, live, inventory, baseline), history=history)
         assessment = assess(facts, folder, question, brief=brief)
         try:
             yield assessment

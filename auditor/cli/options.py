@@ -28,6 +28,17 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="The time to judge at,
 ExemptionsFile = Annotated[
     Path | None, typer.Option("--exemptions", help="Which verdicts somebody answers for: exemptions.yaml.")
 ]
+AttestationsFile = Annotated[
+    Path | None, typer.Option("--attestations", help="What people attest about controls: attestations.yaml.")
+]
+Framework = Annotated[
+    str | None,
+    typer.Option(
+        "--framework",
+        help="Run only the rules that bear on this framework, and report its controls first: nist-800-53, iso-27001, "
+        "mcsb, cis, dora, soc2, azure-policy.",
+    ),
+]
 Complete = Annotated[
     list[str],
     typer.Option("--complete", help="This table of the export is whole, even if empty (TABLE,TABLE)."),

@@ -19,7 +19,7 @@ from auditor.declared.config import (
 )
 from auditor.declared.intents import WORDS
 from auditor.errors import UsageError
-from auditor.ruleset.load import PROFILES
+from auditor.ruleset.load import FRAMEWORKS, PROFILES
 from auditor.ruleset.settings import Said, Settings, rules_beside, settings_of
 from auditor.timestamps import parse_recent
 from auditor.yaml_source import Document, did_you_mean, parse_yaml
@@ -46,6 +46,8 @@ class Flags:
     fail_on: str | None = None
     strict: bool = False
     exemptions: Path | None = None
+    attestations: Path | None = None
+    framework: str | None = None
 
 
 def settle(flags: Flags) -> Settings:
@@ -78,6 +80,8 @@ def settle(flags: Flags) -> Settings:
         as_of=read_as_of(flags.as_of),
         complete=read_tables(flags.complete),
         exemptions=flags.exemptions,
+        attestations=flags.attestations,
+        framework=_one_of("--framework", flags.framework, FRAMEWORKS),
     )
     return settings_of(said, rules)
 

@@ -220,7 +220,8 @@ def docs(
 @app.command("schema")
 def schema(
     what: Annotated[
-        str | None, typer.Argument(help="rule (if left out), cases, config, exemptions, report, diff or plan.")
+        str | None,
+        typer.Argument(help="rule (if left out), cases, config, exemptions, attestations, report, diff, plan or run."),
     ] = None,
     output: Annotated[
         Path | None,

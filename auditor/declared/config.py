@@ -238,6 +238,10 @@ class Config(_Strict, frozen=True):
         ExemptionsFile | str,
         msgspec.Meta(description="The file with exemptions, seen from this file; or that and their longest term."),
     ] = ExemptionsFile()
+    attestations: Annotated[
+        str | None,
+        msgspec.Meta(description="The file with attestations about controls, seen from this file."),
+    ] = None
     outputs: Annotated[
         list[str],
         msgspec.Meta(description="Reports to write, as with -o, seen from the current folder."),

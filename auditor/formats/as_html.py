@@ -16,6 +16,8 @@ from auditor.estate.fields import KIND_NAMES, TABLE_OF
 from auditor.formats.explore_data import embedded, exemption_words, explore_data
 from auditor.formats.page import FOLDER, environment, policy_hash
 from auditor.formats.tallies import by_resource, by_subscription
+from auditor.formats.trend_views import by_rule, chart
+from auditor.formats.trend_words import different
 from auditor.gate import Counts
 from auditor.ruleset.model import SEVERITIES
 from auditor.text import fold, visible
@@ -85,6 +87,9 @@ def _environment() -> jinja2.Environment:
         "kind": lambda kind, count=1: KIND_NAMES[kind][count != 1],
         "folded": fold,
         "bar": _bar,
+        "chart": chart,
+        "by_rule": by_rule,
+        "different": different,
     }
     return made
 

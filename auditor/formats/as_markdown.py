@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from auditor.assessment.model import Baseline, ExemptionStatus, Finding, Report
+from auditor.assessment.model import Baseline, ExemptionStatus, Finding, FrameworkInfo, Report
 from auditor.estate.fields import KIND_NAMES
+from auditor.formats.control_words import attestation_words, tally_words
 from auditor.formats.diff_words import TITLES
 from auditor.formats.markdown import inert, prose
 from auditor.gate import Counts
@@ -40,7 +41,9 @@ def page(report: Report, most_bytes: int = MOST_BYTES) -> bytes:
 def _lines(report: Report, most: int) -> Iterator[str]:
     """Yield the lines of a page whose tables have at most so many rows, those of rules four times as many."""
     summary = report.summary
-    yield "# Azure VM backup"
+    chosen = report.frameworks if report.options.framework else []
+    of = "".join(f" for {_shown(framework.title or framework.id)}" for framework in chosen)
+    yield f"# Azure VM backup{of}"
     yield ""
     yield f"**{summary.verdict}**: {prose(summary.sentence, MOST_CHARACTERS)}"
     yield ""
@@ -55,6 +58,9 @@ def _lines(report: Report, most: int) -> Iterator[str]:
         yield ""
         yield "There was no room for more: the other reports have it."
         return
+    for framework in chosen:
+        yield from _controls(framework, most)
+        yield from ("", "## What was looked at", "")
     for kind in report.coverage.kinds:
         out = f", {kind.out_of_scope:,} out of scope" if kind.out_of_scope else ""
         yield f"- Looked at {kind.found:,} {KIND_NAMES[kind.kind][kind.found != 1]}: {kind.judged:,} judged{out}"
@@ -75,6 +81,27 @@ def _lines(report: Report, most: int) -> Iterator[str]:
     if most < _ROWS[0]:
         yield ""
         yield f"Shortened to {most} rows a table, for want of room: the other reports have them all."
+
+
+def _controls(framework: FrameworkInfo, most: int) -> Iterator[str]:
+    yield from ("", f"## Controls of {_shown(framework.title or framework.id)}", "")
+    yield f"{prose(tally_words(framework), MOST_CHARACTERS)}. The rules show a part of each control, never all of it."
+    yield ""
+    yield "| control | state | fail | unknown | pass | rules | what else |"
+    yield "|---|---|---:|---:|---:|---|---|"
+    rows = []
+    for control in framework.controls:
+        counts = control.counts
+        cells = f"{counts.fail:,} | {counts.unknown:,} | {counts.passed:,}"
+        named = _shown(f"{control.id} {control.title}".strip())
+        said = " ".join(part for part in (control.note, *map(attestation_words, control.attestations)) if part)
+        rules = _shown(", ".join(control.rules))
+        rows.append(
+            f"| {named} | {control.state.replace('-', ' ')} | {cells} | {rules} | {inert(said, MOST_REASONS)} |"
+        )
+    yield from _capped(rows, 4 * most)
+    if framework.reference:
+        yield from ("", f"Published at {_shown(framework.reference)}")
 
 
 def _names(report: Report, findings: Sequence[Finding]) -> dict[str, str]:

@@ -18,6 +18,7 @@ import msgspec
 from auditor.assessment.evidence import show
 from auditor.assessment.model import (
     OUTCOMES,
+    AttestationInfo,
     ControlInfo,
     ControlState,
     Evidence,
@@ -30,6 +31,7 @@ from auditor.assessment.model import (
 )
 from auditor.errors import UsageError
 from auditor.estate.fields import KIND_NAMES
+from auditor.formats.control_words import attestation_words
 from auditor.gate import Counts
 from auditor.text import visible
 from auditor.timestamps import parse_time, show_time
@@ -48,6 +50,12 @@ STATUS: Mapping[ControlState, tuple[str, str, str]] = {
     "cannot-conclude": ("not-satisfied", "other", "Cannot conclude: none fails, but something is not known."),
     "not-judged": ("not-satisfied", "other", "Not judged: no rule that bears on it was run, or none applied."),
     "no-evidence": ("not-satisfied", "other", "Not judged: no rule can give evidence of it, other evidence is needed."),
+    # Whether to accept what somebody states is for whoever reads it, and not for us.
+    "attested": (
+        "not-satisfied",
+        "other",
+        "Attested, not proven: no rule can give evidence of it, somebody states it.",
+    ),
 }
 
 Json: TypeAlias = dict[str, Any]
@@ -221,8 +229,8 @@ def _results(report: Report, when: str) -> _Streamed:
             ),
             "reviewed-controls": _reviewed(report),
             "observations": (
-                {**entry, "origins": [tool], "collected": when}
-                for entries in (_observations(report, observed), _gaps(report))
+                {"collected": when, **entry, "origins": [tool]}
+                for entries in (_observations(report, observed), _gaps(report), _attestations(report))
                 for entry in entries
             ),
             "risks": (
@@ -424,6 +432,39 @@ def _gaps(report: Report) -> Iterator[Json]:
         }
 
 
+def _attestations(report: Report) -> Iterator[Json]:
+    """Tell what people state: it was neither examined nor tested here."""
+    for framework in report.frameworks:
+        for control in framework.controls:
+            for entry in control.attestations:
+                expires = _time(_whole(entry.expires))
+                yield {
+                    "uuid": _attestation_uuid(report, framework, control, entry),
+                    "title": f"Attestation about {prose(control.id)}",
+                    "description": prose(attestation_words(entry)),
+                    "props": _props(
+                        ("framework", framework.id),
+                        ("control", control.id),
+                        ("attested-by", entry.by),
+                        ("status", entry.status),
+                        ("evidence", entry.evidence),
+                    ),
+                    "methods": ["UNKNOWN"],
+                    "types": ["control-objective"],
+                    "collected": _time(_whole(entry.date)) or "1970-01-01T00:00:00Z",
+                    **({"expires": expires} if expires else {}),
+                }
+
+
+def _attestation_uuid(report: Report, framework: FrameworkInfo, control: ControlInfo, entry: AttestationInfo) -> str:
+    return _uuid(report, "attestation", framework.id, control.id, msgspec.structs.astuple(entry))
+
+
+def _whole(text: str) -> str:
+    """Write a date as the time at which it begins."""
+    return text if "T" in text else f"{text}T00:00:00Z"
+
+
 _Exempt: TypeAlias = dict[tuple[str, FindingExemption], list[Finding]]
 
 
@@ -489,7 +530,8 @@ def _findings(report: Report, observed: Sequence[_Observed], exempt: _Exempt) ->
             finding = _finding(report, framework, control, name)
             if rules:
                 finding["links"] = [_link(report, "rule", rule) for rule in rules]
-            finding |= _related(list(dict.fromkeys(worst_first)))
+            attested = [_attestation_uuid(report, framework, control, entry) for entry in control.attestations]
+            finding |= _related([*attested, *dict.fromkeys(worst_first)])
             if risks:
                 finding["related-risks"] = risks
             if control.note:

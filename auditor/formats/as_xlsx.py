@@ -12,6 +12,7 @@ from auditor.assessment.evidence import show
 from auditor.assessment.model import ExemptionStatus, Report
 from auditor.errors import UsageError
 from auditor.estate.fields import KIND_NAMES
+from auditor.formats.control_words import attestation_words
 from auditor.formats.explore_data import exemption_words
 from auditor.gate import Counts
 from auditor.ruleset.model import SEVERITIES
@@ -308,6 +309,7 @@ _CONTROLS = (
     *_COUNTS,
     Column("Rules that were run", 50, wrap=True),
     Column("Note", 80, wrap=True),
+    Column("Attested", 80, wrap=True),
 )
 
 
@@ -322,6 +324,7 @@ def _controls(report: Report) -> Iterator[Sequence[Value]]:
                 *_counted(control.counts),
                 ", ".join(control.rules),
                 control.note,
+                " ".join(map(attestation_words, control.attestations)),
             )
 
 

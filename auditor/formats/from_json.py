@@ -100,6 +100,8 @@ def _sharing(part: _PartT, *names: str) -> _PartT:
 
 def _inconsistent(report: Report) -> str:
     """Say where the parts of a report disagree, which whoever reads on relies on; empty when they do not."""
+    if report.trend is not None and report.trend.runs[-1].run_id != report.run_id:
+        return "its trend does not end with it"
     kinds = Counter(resource.kind for resource in report.resources)
     if set(report.outcomes) != {rule.id for rule in report.rules} or len(report.outcomes) != len(report.rules):
         return "its rules and outcomes differ"

@@ -6,8 +6,20 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from auditor.assessment.model import Baseline, ExemptionInfo, ExemptionStatus, Finding, Report, Resource
+from auditor.assessment.model import (
+    Baseline,
+    ControlState,
+    ExemptionInfo,
+    ExemptionStatus,
+    Finding,
+    FrameworkInfo,
+    Report,
+    Resource,
+    Trend,
+)
 from auditor.estate.fields import KIND_NAMES
+from auditor.formats.control_words import attestation_words, tally_words
+from auditor.formats.trend_words import different
 from auditor.text import printable
 
 MOST_FINDINGS = 8
@@ -23,7 +35,15 @@ EXEMPTION_STATUSES: dict[ExemptionStatus, str] = {
     "not-yet": "cyan",
     "active": "green",
 }
-_VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
+_CONTROL_STATES: dict[ControlState, str] = {
+    "holds": "green",
+    "fails": "bold red",
+    "cannot-conclude": "bold yellow",
+    "not-judged": "dim",
+    "attested": "cyan",
+    "no-evidence": "dim",
+}
+VERDICTS = {"Compliant": "bold green", "Not compliant": "bold red", "Cannot conclude": "bold yellow"}
 
 
 def print_summary(report: Report, console: Console, outputs: Sequence[str]) -> None:
@@ -81,8 +101,11 @@ def _exemptions_counted(exemptions: Sequence[ExemptionInfo]) -> str:
 
 def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     summary = report.summary
-    yield told((summary.verdict, _VERDICTS[summary.verdict]), f": {summary.sentence}")
+    yield told((summary.verdict, VERDICTS[summary.verdict]), f": {summary.sentence}")
     yield told()
+    if report.options.framework:
+        for framework in report.frameworks:
+            yield from _controls(framework)
     yield from _coverage(report)
     yield told()
     yield from _rules(report)
@@ -94,6 +117,27 @@ def _summary(report: Report, outputs: Sequence[str]) -> Iterator[Text]:
     yield told((f"Exit code {summary.gate.exit_code}: ", "bold"), "; ".join(reasons[:MOST_LINES]) + more)
     for output in outputs:
         yield told(f"Wrote {output}")
+
+
+def _controls(framework: FrameworkInfo) -> Iterator[Text]:
+    yield told((framework.title or framework.id, "bold"), f": {tally_words(framework)}")
+    width = max((len(printable(control.id)) for control in framework.controls), default=0)
+    for control in framework.controls:
+        counted = [
+            f"{count:,} {word}"
+            for word in ("fail", "unknown", "pass")
+            if (count := getattr(control.counts, "passed" if word == "pass" else word))
+        ]
+        yield cut(
+            told(
+                f"{printable(control.id):<{width}}  ",
+                (f"{control.state:<15}", _CONTROL_STATES[control.state]),
+                f"  {control.title}{': ' if counted else ''}{', '.join(counted)}",
+            )
+        )
+        for entry in control.attestations:
+            yield cut(told(f"{'':<{width}}  ", (attestation_words(entry), EXEMPTION_STATUSES[entry.status])))
+    yield told()
 
 
 def _coverage(report: Report) -> Iterator[Text]:
@@ -119,6 +163,8 @@ def _coverage(report: Report) -> Iterator[Text]:
         yield told(f"Exempt     {verdicts}, by {_exemptions_counted(report.exemptions)}")
     if report.baseline is not None:
         yield from _baseline(report.baseline)
+    if report.trend is not None:
+        yield from _trend(report.trend)
 
 
 def _baseline(baseline: Baseline) -> Iterator[Text]:
@@ -130,6 +176,20 @@ def _baseline(baseline: Baseline) -> Iterator[Text]:
         yield told(f"           judged otherwise than then: {names}")
     for line in baseline.not_comparable[:MOST_LINES]:
         yield told(f"           {line}")
+
+
+def _trend(trend: Trend) -> Iterator[Text]:
+    *before, now = trend.runs
+    if not before:
+        yield told("History    no earlier run")
+        return
+    last = before[-1]
+    runs = len(before) + trend.left_out
+    words = f"{now.counts.fail:,} fail and {now.counts.unknown:,} unknown"
+    were = f"{last.counts.fail:,} and {last.counts.unknown:,} at {last.as_of}"
+    yield told(f"History    {words}, {were}; {runs:,} earlier run{'' if runs == 1 else 's'}")
+    for line in different(now)[:MOST_LINES]:
+        yield told(f"           not comparable: {line}")
 
 
 def _rules(report: Report) -> Iterator[Text]:

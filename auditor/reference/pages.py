@@ -88,16 +88,41 @@ def rule_page(rule: Rule, cases: list[Case]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_ABOUT_CONTROLS = """\
+Which rules bear on which controls, and which controls no rule can give evidence for. A rule shows a part of a
+control, never all of it: what else is needed stands beside it. report.json says of each control (`frameworks`)
+how it stands:
+
+| state | what it means |
+|---|---|
+| `holds` | every verdict of the rules that bear on it passes, and all that they judge was read |
+| `fails` | a verdict fails, exempt or not |
+| `cannot-conclude` | none fails, and one is unknown, or not all was read |
+| `not-judged` | none of its rules was run, or none could be applied; rules that were not run are named |
+| `attested` | no rule can tell, and somebody states it ([attestations](attestations.md)): nothing is proven |
+| `no-evidence` | no rule can tell, and nobody attests it |
+
+Your own rules count as well, by the controls that they name.
+
+## A report for one framework
+
+```
+auditor audit --inventory exports/ --as-of 2026-01-31T06:00:00Z --framework dora -o dora.html -o dora.json
+```
+
+`--framework ID`, with one of the ids below, runs only the rules that bear on it, of those that profile,
+`--select` and `--ignore` leave. HTML, Markdown and the terminal name it in their title and begin with its
+controls; other frameworks are not shown in any format. Verdict and exit code are those of the rules that were
+run: *Compliant* says that all of them pass, not that the framework is met.
+"""
+
+
 def controls_page(rules: Sequence[Rule]) -> str:
     """Return docs/controls.md: by framework the controls, the rules that bear on each, and what else is needed."""
     lines = [
         "# Controls",
         "",
-        "Which rules bear on which controls, and which controls no rule can give evidence for. A rule shows a part of",
-        "a control, never all of it: what else is needed stands beside it. report.json says of each control",
-        "(`frameworks`) whether it `holds`, `fails`, `cannot-conclude`, is `not-judged`, or has `no-evidence` in any",
-        "rule. It holds where every verdict passes and all that is judged was read; what fails under an exemption",
-        "fails. Rules that were not run are named. Your own rules count as well, by the controls that they name.",
+        *_ABOUT_CONTROLS.splitlines(),
     ]
     for framework in load_frameworks():
         naming = {

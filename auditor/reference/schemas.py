@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from auditor.assessment.model import OUTCOMES, Diff, Report
+from auditor.assessment.trend import Run
+from auditor.declared.attestations import KEYS
 from auditor.declared.config import Config
 from auditor.declared.exemptions import CATEGORIES
 from auditor.estate.fields import FIELDS, SEES, SUBJECTS, Field
@@ -266,6 +268,35 @@ def exemptions_schema() -> dict[str, Any]:
     }
 
 
+def attestations_schema() -> dict[str, Any]:
+    """Return the JSON Schema of attestations.yaml."""
+    time = {
+        "type": "string",
+        "pattern": r"^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d))?$",
+    }
+    properties = {
+        "framework": {"enum": list(FRAMEWORKS)},
+        "control": {**TEXT, "description": "Its id, as docs/controls.md or a rule of your own has it"},
+        "statement": {**TEXT, "description": "What is stated; the report tells it"},
+        "by": {**TEXT, "description": "Who states it"},
+        "date": {**time, "description": "When it was stated; before that it does not count"},
+        "expires": {**time, "description": "From this time on it no longer counts"},
+        "evidence": {**TEXT, "description": "A link to the record, or where else it is"},
+    }
+    return {
+        "$schema": _DIALECT,
+        "$id": "attestations.schema.json",
+        "title": "attestations.yaml: what people state about controls that no rule can tell",
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "required": list(KEYS),
+            "additionalProperties": False,
+            "properties": properties,
+        },
+    }
+
+
 def report_schema() -> dict[str, Any]:
     """Return the JSON Schema of report.json."""
     return _of_type(Report, "report.schema.json", "report.json: the verdicts of one audit")
@@ -281,6 +312,11 @@ def plan_schema() -> dict[str, Any]:
     return _of_type(Plan, "plan.schema.json", "plan.json: the steps that would turn failing verdicts")
 
 
+def run_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a run as ``auditor history -o runs.json`` lists them."""
+    return _of_type(Run, "run.schema.json", "A run that a history keeps: what was in force, and what was said")
+
+
 def _of_type(shape: type, name: str, title: str) -> dict[str, Any]:
     (reference,), definitions = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
     root = definitions.pop(reference["$ref"].rpartition("/")[2])
@@ -292,9 +328,11 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "cases": cases_schema,
     "config": config_schema,
     "exemptions": exemptions_schema,
+    "attestations": attestations_schema,
     "report": report_schema,
     "diff": diff_schema,
     "plan": plan_schema,
+    "run": run_schema,
 }
 # Those of the files that people write.
 EDITED = ("rule", "cases", "config", "exemptions")

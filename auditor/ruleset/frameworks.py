@@ -1,10 +1,12 @@
 """What frameworks of controls ask of backup: the catalogue, as it is shipped in rules/controls."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from auditor.bundled import bundled
+from auditor.ruleset.model import Rule
+from auditor.text import fold
 from auditor.yaml_source import read_yaml
 
 
@@ -31,3 +33,13 @@ def load_frameworks() -> Sequence[Framework]:
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     found = [msgspec.convert(read_yaml(folder / name, f"rules/controls/{name}").value, Framework) for name in names]
     return sorted(found, key=lambda framework: framework.id)
+
+
+def control_ids(catalogue: Iterable[Framework], known: Iterable[Rule]) -> Mapping[str, Sequence[str]]:
+    """Return by framework the ids of all controls that somebody may attest: those listed, and those that rules name."""
+    found: dict[str, dict[str, str]] = {}
+    named = [(framework.id, control.id) for framework in catalogue for control in framework.controls]
+    named += [(name, control) for rule in known for name, ids in rule.controls.items() for control in ids]
+    for name, control in named:
+        found.setdefault(name, {}).setdefault(fold(control), control)
+    return {name: list(ids.values()) for name, ids in found.items()}

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.bundled import bundled
+from auditor.declared.attestations import NO_ATTESTATIONS, Attestations, load_attestations
 from auditor.declared.config import NO_DOCUMENT, Config, ExemptionsFile, ParameterValue
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions, load_exemptions
 from auditor.declared.intents import IntentMap
 from auditor.errors import InputErrors, UsageError
+from auditor.ruleset.frameworks import control_ids, load_frameworks
 from auditor.ruleset.load import bind, bundled_files, load_rules, own_files, read_exclusions
 from auditor.ruleset.model import BoundRule, Exclusion, Rule
 from auditor.yaml_source import Document, did_you_mean, read_yaml
@@ -28,6 +30,8 @@ class Said:
         as_of: the time to judge at, in microseconds since 1970 UTC; ``None`` for the inventory's own.
         complete: tables declared to be whole.
         exemptions: the file with exemptions.
+        attestations: the file with attestations.
+        framework: the one whose rules are run, or ``None`` for all.
     """
 
     config: Config = field(default_factory=Config)
@@ -39,6 +43,8 @@ class Said:
     as_of: int | None = None
     complete: frozenset[str] = frozenset()
     exemptions: Path | None = None
+    attestations: Path | None = None
+    framework: str | None = None
 
     @property
     def base(self) -> Path:
@@ -60,6 +66,8 @@ class Settings:
         complete: tables declared to be whole.
         exemptions: which verdicts somebody answers for.
         known: all rules, the chosen ones among them.
+        attestations: what people state about controls.
+        framework: the one whose rules are run, or ``None`` for all.
     """
 
     config: Config
@@ -71,6 +79,8 @@ class Settings:
     complete: frozenset[str] = field(default=frozenset())
     exemptions: Exemptions = NO_EXEMPTIONS
     known: tuple[Rule, ...] = ()
+    attestations: Attestations = NO_ATTESTATIONS
+    framework: str | None = None
 
 
 def rules_beside(config: Config, document: Document, paths: Iterable[Path] = ()) -> list[Rule]:
@@ -108,6 +118,8 @@ def settings_of(said: Said, known: Sequence[Rule], chosen: Sequence[Rule] | None
         complete=said.complete | frozenset(config.exports.complete),
         exemptions=_exemptions(said, known),
         known=tuple(known),
+        attestations=_attestations(said, known),
+        framework=said.framework,
     )
 
 
@@ -128,7 +140,7 @@ def _bind_all(said: Said, known: Sequence[Rule], chosen: Sequence[Rule] | None) 
     if faults:
         raise InputErrors(faults)
     bound = []
-    for rule in _selected(known, config, names) if chosen is None else chosen:
+    for rule in _selected(known, config, names, said.framework) if chosen is None else chosen:
         values = {**rule.profiles.get(config.profile, {}), **config.parameters.get(rule.id, {})}
         where = str(document.place(("parameters", rule.id)))
         checked = bind(rule, values, config.severities.get(rule.id), where)
@@ -138,7 +150,7 @@ def _bind_all(said: Said, known: Sequence[Rule], chosen: Sequence[Rule] | None) 
     return tuple(bound)
 
 
-def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> list[Rule]:
+def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str], framework: str | None) -> list[Rule]:
     for name in (*config.select, *config.ignore):
         if name not in known:
             raise UsageError(f"there is no rule {name}", did_you_mean(name, list(known)))
@@ -147,6 +159,11 @@ def _selected(rules: Sequence[Rule], config: Config, known: Sequence[str]) -> li
     else:
         chosen = [rule for rule in rules if config.profile in rule.profiles]
     chosen = [rule for rule in chosen if rule.id not in config.ignore]
+    if framework is not None:
+        chosen = [rule for rule in chosen if rule.controls.get(framework)]
+        if not chosen:
+            hint = "docs/controls.md has the rules of each framework; --profile hardened runs more of them."
+            raise UsageError(f"none of the selected rules bears on {framework}", hint)
     if not chosen:
         raise UsageError("no rule is left to run", "Select one, or ignore fewer: auditor rules list")
     return chosen
@@ -159,3 +176,11 @@ def _exemptions(said: Said, known: Sequence[Rule]) -> Exemptions:
     if path is None:
         return NO_EXEMPTIONS
     return load_exemptions(path, {rule.id: rule.resource for rule in known}, said.as_of, declared.longest_days)
+
+
+def _attestations(said: Said, known: Sequence[Rule]) -> Attestations:
+    configured = said.config.attestations
+    path = said.attestations or (said.base / configured if configured is not None else None)
+    if path is None:
+        return NO_ATTESTATIONS
+    return load_attestations(path, control_ids(load_frameworks(), known))

@@ -92,12 +92,13 @@ def make_pages(folder: Path) -> list[Page]:
 
 
 def example(folder: Path) -> Page:
-    """Return the example estate, compared with a run whose parameters were others."""
+    """Return the example estate, compared with a run whose parameters were others, and with that in its trend."""
     shared = [
         *("--inventory", str(EXAMPLES / "estate"), "--config", str(EXAMPLES / "auditor.yaml")),
         *("--exemptions", str(EXAMPLES / "exemptions.yaml")),
     ]
     folder.mkdir()
+    shared += ["--history", str(folder / "history")]
     earlier = folder / "earlier.json"
     changed = ["--param", "policy-daily-retention.days=1", "--param", "policy-runs-per-day.maximum=48"]
     _audit([*shared, "--as-of", "2026-10-31T06:00:00Z", *changed, "-o", str(earlier)])
@@ -124,7 +125,14 @@ def hostile(folder: Path) -> Page:
     config.write_text(yaml.safe_dump(_hostile_config()), encoding="utf-8")
     exemptions = folder / "exemptions.yaml"
     exemptions.write_text(yaml.safe_dump(_hostile_exemptions()), encoding="utf-8")
+    attestations = folder / "attestations.yaml"
+    attestations.write_text(yaml.safe_dump(_hostile_attestations()), encoding="utf-8")
+    history = folder / "history"
+    (history / "runs").mkdir(parents=True)
+    for name in names:
+        (history / "runs" / name.decode("utf-8", "surrogateescape")).write_text("x", encoding="utf-8")
     given = ["--inventory", str(inventory), "--config", str(config), "--exemptions", str(exemptions)]
+    given += ["--attestations", str(attestations), "--history", str(history)]
     return _page(folder, [*given, "--as-of", building.NOW])
 
 
@@ -166,8 +174,27 @@ def _hostile_config() -> dict[str, Any]:
     return {"organisation": organisation, "intents": {"default": "azure"}, "scope": {"exclude": excluded}}
 
 
+def _written_texts() -> list[str]:
+    """Return what can stand in a file that people write."""
+    return [text for text in PAYLOADS if text.strip() and not any("\ud800" <= char <= "\udfff" for char in text)]
+
+
+def _hostile_attestations() -> list[dict[str, Any]]:
+    return [
+        {
+            "framework": "nist-800-53",
+            "control": "CP-9(1)" if number % 2 else "CP-4",
+            "statement": text[:400],
+            "by": text[:400],
+            "date": "2026-06-01",
+            "expires": "2026-09-01" if number % 3 else "2026-06-02",
+            "evidence": text[:400],
+        }
+        for number, text in enumerate(_written_texts())
+    ]
+
+
 def _hostile_exemptions() -> list[dict[str, Any]]:
-    texts = [text for text in PAYLOADS if text.strip() and not any("\ud800" <= char <= "\udfff" for char in text)]
     return [
         {
             "id": f"EX-{number} {text[:400]}",
@@ -183,7 +210,7 @@ def _hostile_exemptions() -> list[dict[str, Any]]:
             "created": "2026-06-01T00:00:00Z",
             "expires": "2026-09-01T00:00:00Z",
         }
-        for number, text in enumerate(texts)
+        for number, text in enumerate(_written_texts())
     ]
 
 
@@ -202,14 +229,14 @@ def many(folder: Path, vms: int) -> Page:
 
 
 def compliant(folder: Path) -> Page:
-    """Return an estate of which nothing fails and nothing is unknown, under the rules that were chosen."""
+    """Return an estate of which nothing fails and nothing is unknown, under the rules of one framework."""
     built = building.estate().vault().policy().vm("web").item("web").job("web").whole()
     kept = [resource for resource in built.resources if resource["name"] != "spare"]
     inventory = folder / "estate"
     inventory.mkdir(parents=True)
     (inventory / "estate.json").write_text(json.dumps({"value": kept}), encoding="utf-8")
     rules = "vm-protected,vault-redundancy-matches-intent,policy-runs-per-day,policy-daily-retention,vault-soft-delete"
-    given = ["--inventory", str(inventory), "--primary-endpoint", "azure", "--select", rules]
+    given = ["--inventory", str(inventory), "--primary-endpoint", "azure", "--select", rules, "--framework", "mcsb"]
     complete = ["--complete", "virtual_machines,vaults,backup_policies,protected_items,backup_jobs,resource_groups"]
     return _page(folder, [*given, *complete, "--as-of", building.NOW])
 
