@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from arm import Arm, Estate, Fault, Principal, Quota
@@ -20,10 +21,13 @@ from reading import with_views
 from test_live_command import AUDITOR, assert_one_error, environment_of, run
 from test_plan_live import CONFIG, built
 
+from auditor.remediation.journal import Outcome
 from auditor.remediation.model import Plan, decode_plan, encode_plan, signed
 
 PLAN = ["plan", "--primary-endpoint", "azure", "--select", "vm-protected", "--trigger-backup", "-o", "p.json"]
 APPLY = ["apply", "p.json", "--yes"]
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "applying.md"
+JOB = re.compile(r"\(job [0-9a-f-]{36}\)")
 OTHER_TENANT = "88888888-8888-8888-8888-888888888888"
 
 
@@ -370,3 +374,28 @@ def test_the_item_that_was_planned_is_there(arm: Arm, tmp_path: Path) -> None:
     item = arm.estate.get(item_id("naked"))
     assert item is not None
     assert item["properties"]["policyName"] == "daily"
+
+
+# docs/applying.md
+
+
+def test_the_page_shows_what_its_command_prints(arm: Arm, tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    result = run(arm, tmp_path, *APPLY, "--max-parallel", "1")
+    printed = [JOB.sub("(job", line) for line in (result.stderr + result.stdout).splitlines()]
+    shown = [JOB.sub("(job", line) for line in block.splitlines()[1:] if line != "..."]
+    shown = [line for line in shown if not line.startswith("Applying ")]  # it names who applies, and where
+    positions = [printed.index(line) for line in shown]
+    assert positions == sorted(positions)
+    assert len(positions) > 6
+
+
+def test_the_page_names_every_option_and_outcome() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    said = subprocess.run([AUDITOR, "apply", "--help"], capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"--[a-z][a-z-]*", said)) - {"--help", "--config", "--cloud", "--login"}
+    named = set(re.findall(r"`(--[a-z][a-z-]*)", text))
+    assert named == known | {"--delete-backup-data"}
+    assert all(f"| `{outcome}` |" in text for outcome in get_args(Outcome))
+    for code in ("ChangedSincePlan", "NotAsPlanned", "StillUnderWay", "NoJob"):
+        assert f"`{code}`" in text

@@ -31,6 +31,7 @@ _SECONDS = re.compile(r"after '?(\d{1,4})'? seconds")
 # Some answers repeat what they were sent: a token is nobody's to see.
 _SECRET = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]{6,}(\.[\w-]*){0,2}")
 _OK = (200,)
+_WHOLE_SECONDS = 2.0  # Azure tells whole seconds, a while ago
 _SHOWN = 300  # characters of what Azure says
 
 
@@ -116,8 +117,9 @@ class Caller:
 
     @property
     def azure_time(self) -> float:
-        """Azure's time, in seconds since 1970 UTC, as far as its last answer told it."""
-        return self._wall_clock() + (self.skew or 0.0)
+        """Azure's time, in seconds since 1970 UTC: this machine's, where the two differ by no more than can be told."""
+        skew = self.skew or 0.0
+        return self._wall_clock() + (skew if abs(skew) > _WHOLE_SECONDS else 0.0)
 
     def get(
         self,

@@ -287,6 +287,6 @@ def _only_allowed(cloud: Cloud, questions: re.Pattern[str] | None, writes: Colle
             agreed = address != path and (method, fold(unquote(path))) in writes
             reads = method == "GET" and origin_of(url) == origin_of(cloud.endpoint)
             if not (query or agreed or reads):
-                raise AuditorError(f"nobody agreed to this, so it was not sent: {method} {address}")
+                raise AuditorError(f"this only reads, but for what a plan says: {method} {address} was not sent")
 
     return OnlyAllowed()
