@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from auditor.remediation.doing import Doer, Result
+from auditor.remediation.doing import POLICY_WRITES, Doer, Result
 from auditor.remediation.journal import DONE, Journal
 from auditor.remediation.model import Step
 from auditor.remediation.planning import vault_key
@@ -43,8 +43,8 @@ class Applied:
 
     @property
     def failed(self) -> bool:
-        """Whether a step failed, or what became of it is not known."""
-        return any(result.outcome in ("failed", "open") for result in self.results)
+        """Whether a step failed, what became of it is not known, or Azure would not have taken it today."""
+        return any(result.outcome in ("failed", "open") or result.code == POLICY_WRITES for result in self.results)
 
 
 class Applier:

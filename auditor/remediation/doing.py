@@ -17,6 +17,7 @@ Json = dict[str, Any]
 Content: TypeAlias = Json | Refusal | None
 
 _CHANGED = "ChangedSincePlan"
+POLICY_WRITES = "PolicyWrites"
 _DAY = 86_400.0
 # https://learn.microsoft.com/azure/backup/backup-azure-backup-faq: policies made or changed by API in 24 hours
 MOST_POLICY_WRITES = 50
@@ -275,7 +276,7 @@ class Doer:
         if written < MOST_POLICY_WRITES:
             return None
         why = f"{written} policies of its vault were written within a day, and Azure takes no more: go on tomorrow"
-        return Result(step, "skipped", "PolicyWrites", why)
+        return Result(step, "skipped", POLICY_WRITES, why)
 
     # What is sent once
 
