@@ -12,10 +12,11 @@ from typing import get_args
 
 import pytest
 import yaml
-from arm import Arm
+from arm import Arm, Estate, Quota
 from azure.core.rest import HttpRequest
 from building import SUBSCRIPTION, estate
 from reading import Json, session_of, standing, with_views
+from test_live_command import environment_of
 
 from auditor.azure import calls, details, doctor, permissions, preflight, questions, scope
 from auditor.azure.clouds import CLOUDS
@@ -66,6 +67,7 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
         ["history"],
         ["doctor"],
         ["plan"],
+        ["apply"],
         ["rules", "list"],
         ["rules", "check"],
         ["rules", "test"],
@@ -79,7 +81,8 @@ def test_every_command_of_auditor_in_the_pages_has_known_flags() -> None:
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
             if re.match(
-                r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|history|doctor|plan|init|rules)\b", line
+                r"(\$ )?auditor (audit|collect|render|explain|diff|exemptions|history|doctor|plan|apply|init|rules)\b",
+                line,
             ):
                 flags = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line.partition("#")[0]))
                 assert flags <= known, f"{page.name}: {line}"
@@ -357,3 +360,45 @@ def test_every_exit_code_is_in_its_page_and_in_the_readme() -> None:
     assert [int(code) for code, *_ in table("exit-codes.md", "code")] == sorted(codes)
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert all(f"**{code}** " in readme for code in codes)
+
+
+# docs/five-minutes.md and docs/faq.md
+
+
+def test_every_command_of_the_first_five_minutes_does_what_it_says(tmp_path: Path) -> None:
+    text = text_of("five-minutes.md")
+    auditor, pipeline, operator = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "exports").symlink_to(REPOSITORY / "examples" / "estate")
+    for block in (auditor, pipeline):
+        follow(block, tmp_path, None)
+    resources = with_views(estate().vault().policy().vm("web").item("web").job("web").vm("new").whole().resources)
+    with Arm(Estate(resources), quota=Quota(1_000, 5.0), access="owner") as arm:
+        (tmp_path / "operator").mkdir()
+        follow(operator, tmp_path / "operator", environment_of(arm))
+        assert arm.mutations
+
+
+def follow(block: str, folder: Path, environment: dict[str, str] | None) -> None:
+    for line in block.splitlines():
+        command, _, said = line.partition("#")
+        code = re.search(r"exit code (\d+)", said)
+        words = shlex.split(command)
+        assert words[0] == "auditor"
+        result = subprocess.run(
+            [AUDITOR, *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == (int(code[1]) if code is not None else 0), f"{line}\n{result.stderr}"
+
+
+def test_what_the_questions_say_of_the_default_schedule_is_so(tmp_path: Path) -> None:
+    asked = ["--inventory", "examples/estate", "--config", "examples/auditor.yaml", "--as-of", "2026-11-02T06:00:00Z"]
+    found = []
+    for more in ([], ["--param", "policy-runs-per-day.maximum=6"]):
+        path = tmp_path / "report.json"
+        command = [AUDITOR, "audit", *asked, *more, "--select", "policy-runs-per-day", "-o", str(path)]
+        assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode in (1, 3)
+        findings = read_report(path).findings
+        found.append(
+            [finding.message for finding in findings if "6 on the busiest (every 4 hours for 24" in finding.message]
+        )
+    assert [len(messages) for messages in found] == [1, 0]
