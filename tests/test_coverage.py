@@ -148,3 +148,34 @@ def test_a_brief_report_says_it_too() -> None:
     built = estate().vm("web").vm("far", id=vm_id("far", subscription=OTHER_SUBSCRIPTION)).whole()
     assert len(assessed(built).subscriptions) == 2
     assert assessed(built, brief=True).subscriptions == assessed(built).subscriptions
+
+
+# What the files themselves give away
+
+
+def test_items_of_a_vault_that_its_policies_count_and_the_export_lacks_are_a_gap() -> None:
+    built = estate().vault().policy(protectedItemsCount=2).vm("web").item("web").vm("db")
+    audited = built.audit(primary_endpoint="azure")
+    assert audited.outcome("vm-protected", vm_id("web")) == "pass"
+    assert audited.outcome("vm-protected", vm_id("db")) == "unknown"
+    causes = [gap.cause for gap in audited.report.gaps if gap.table == "protected_items"]
+    assert causes == [f"the policies of {vault_id()} protect 2 items, and 1 of that vault is in the inventory"]
+    declared = built.audit(primary_endpoint="azure", complete=["protected_items"])
+    assert declared.outcome("vm-protected", vm_id("db")) == "fail"
+
+
+def test_a_vault_that_counts_no_more_than_was_exported_is_no_gap() -> None:
+    built = estate().vault().policy(protectedItemsCount=0).policy("new", protectedItemsCount=1)
+    built.vm("web").item("web").vm("db")  # it went over to the new policy between two exports
+    assert built.audit(primary_endpoint="azure").outcome("vm-protected", vm_id("db")) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("as_of", "words"),
+    [("2026-06-01T00:00:00Z", "is --as-of too early?"), ("2026-09-01T00:00:00Z", "is --as-of too late"), (NOW, "")],
+)
+def test_a_time_that_is_not_the_inventorys_is_asked_about(as_of: str, words: str) -> None:
+    built = estate().vault().policy().vm("web").item("web")
+    said = [notice for notice in built.audit(as_of=as_of).report.coverage.notices if "the newest thing in it" in notice]
+    assert [notice for notice in said if words in notice] == said
+    assert bool(said) == bool(words)

@@ -26,6 +26,7 @@ from auditor.assessment.model import (
     Outcome,
     Report,
     ReportId,
+    Resource,
     RuleChange,
     RuleDiff,
 )
@@ -121,11 +122,18 @@ def compare(old: Report, new: Report) -> Diff:
             for rule in sorted({rule.id for rule in (*old.rules, *new.rules)})
         ],
         changes=changes,
-        appeared=[after.resources[key] for key in sorted(after.resources.keys() - before.resources.keys())],
-        gone=[before.resources[key] for key in sorted(before.resources.keys() - after.resources.keys())],
+        appeared=_only_in(after, before),
+        gone=_only_in(before, after),
         rules_changed=changed,
         not_comparable=list(_not_comparable(old, new, before, after)),
     )  # fmt: skip
+
+
+def _only_in(one: "_Verdicts", other: "_Verdicts") -> list[Resource]:
+    """Return the resources of one report that the other lacks, of the kinds that both judged."""
+    kinds = set(one.kinds.values()) & set(other.kinds.values())
+    found = (one.resources[key] for key in sorted(one.resources.keys() - other.resources.keys()))
+    return [resource for resource in found if resource.kind in kinds]
 
 
 class _Verdicts:

@@ -16,7 +16,9 @@ from auditor.inventory.model import EVERY_TABLE, Gap, Inventory
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
 from auditor.ruleset.conditions import known_tables
 from auditor.ruleset.model import Age, BoundRule, TagRef, fields_of, leaves
+from auditor.timestamps import NEVER, show_time
 
+_MINUTE, _DAY = 60_000_000, 86_400_000_000  # microseconds
 _JUDGED = tuple(TABLE_OF[subject] for subject in SUBJECTS)
 _TOLD_BY = ("subscriptions", *_JUDGED)  # the first one that has rows of a subscription says how its id is spelled
 
@@ -138,6 +140,7 @@ def _notices(inventory: Inventory, estate: Estate, question: Question) -> list[s
         *_unused_tags(estate, question),
         *_dangling(estate),
         *_forgotten(estate),
+        *_of_another_time(estate, question),
     ]
     if estate.problems:
         (table, _, column), reason = min(estate.problems.items())
@@ -167,6 +170,25 @@ def _undeclared(estate: Estate, question: Question) -> list[str]:
         said = NO_TIME[0].upper() + NO_TIME[1:]
         notices.append(f"{said}: give the time of the export with --as-of 2026-01-31T06:00:00Z.")
     return notices
+
+
+def _of_another_time(estate: Estate, question: Question) -> list[str]:
+    """Say where what was read is of another time than the one given: verdicts about ages would be wrong."""
+    if question.as_of is None:
+        return []
+    ((newest,),) = estate.query(
+        "SELECT max(time) FROM (SELECT max(last_backup) AS time FROM protected_items"
+        " UNION ALL SELECT max(last_recovery_point) FROM protected_items"
+        " UNION ALL SELECT max(started) FROM backup_jobs UNION ALL SELECT max(created) FROM virtual_machines)"
+    )
+    if newest is None or newest <= NEVER:
+        return []
+    told = f"It is judged at {show_time(question.as_of)}, and the newest thing in it is of {show_time(newest)}"
+    if newest > question.as_of + _MINUTE:
+        return [f"{told}: is --as-of too early?"]
+    if newest < question.as_of - _DAY:
+        return [f"{told}: is --as-of too late, or is nothing backed up any more?"]
+    return []
 
 
 def _unused_tags(estate: Estate, question: Question) -> list[str]:

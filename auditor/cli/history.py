@@ -47,6 +47,9 @@ def history(
 
         found = read_jobs(folder, resource or "")
         notices = found.notices
+        if resource is not None and not found.jobs and not notices:
+            hint = "Give the name or id of a VM or vault; without one all kept jobs are listed."
+            raise UsageError(f"no job of {resource} is kept in {folder}", hint)
         if not _write(output, found.jobs):
             print_jobs(found.jobs, console)
     else:

@@ -197,7 +197,7 @@ class _Reader:
             values = _one_a_line(text)
             if values is None:
                 place, _, why = str(error).partition(": ")
-                raise _not_json(place, why) from error
+                raise _not_json(place, why, text) from error
             recognised = [self._answer(value, file.name) for value in values]
             return digest, any(recognised)
         return digest, self._answer(value, file.name)
@@ -480,5 +480,7 @@ def _one_a_line(text: bytes) -> list[Json] | None:
         return None
 
 
-def _not_json(place: str, why: str) -> _Damaged:
+def _not_json(place: str, why: str, text: bytes = b"") -> _Damaged:
+    if text.startswith(b"PK\x03\x04"):
+        return _Damaged("not JSON: it is a zip archive, or a workbook", "Unpack it, or export as JSON.", place)
     return _Damaged(f"not JSON: {why}", "The file may be cut off: export it again.", place)
