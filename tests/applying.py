@@ -175,6 +175,8 @@ class Standing:
             doer = Doer(actuator, journal, since, policy_steps(steps), wait_backup=wait_backup, limits=limits)
             applier = Applier(doer, journal, bounds or Bounds(parallel=1), self.stop, self.told.append)
             applied = applier.apply(steps)
+            if applied.error is not None:
+                raise applied.error
             journal.finished()
         return applied
 

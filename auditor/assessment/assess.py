@@ -11,7 +11,7 @@ import msgspec
 
 from auditor import __version__
 from auditor.assessment.baseline import new_violations, with_baseline
-from auditor.assessment.coverage import causes_that_matter, coverage_of, rules_with_gaps
+from auditor.assessment.coverage import causes_that_matter, coverage_of, idle_notices, rules_with_gaps
 from auditor.assessment.engine import Matrix, column, judge
 from auditor.assessment.evidence import condition_words, find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
@@ -118,7 +118,7 @@ def assess(
     )
     if question.framework is not None:
         controls = [framework for framework in controls if framework.id == question.framework]
-    notices = [*exemption_notices(exemptions, matrices), *attestation_notices(controls)]
+    notices = [*idle_notices(judged), *exemption_notices(exemptions, matrices), *attestation_notices(controls)]
     coverage = coverage_of(inventory, estate, matrices, question, notices, asked)
     options = _options(question)
     report = Report(

@@ -10,7 +10,7 @@ from auditor.assessment.model import Coverage, Excluded, KindCoverage, Subscript
 from auditor.assessment.question import Question
 from auditor.declared.intents import TAG
 from auditor.estate.database import Estate
-from auditor.estate.fields import SUBJECTS, TABLE_OF
+from auditor.estate.fields import KIND_NAMES, SUBJECTS, TABLE_OF
 from auditor.gate import Counts
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory
 from auditor.inventory.tables import OPTIONAL_TABLES, TABLES
@@ -245,6 +245,16 @@ def _dangling(estate: Estate) -> list[str]:
         f"{_many(count, 'backup item')} of a {what} that is not in the inventory."
         for count, what in ((vms, "VM"), (policies, "policy"), (vaults, "vault"))
         if count
+    ]
+
+
+def idle_notices(judged: Sequence[tuple[BoundRule, Counts]]) -> list[str]:
+    """Name rules of people's own, or with parameters of theirs, that judged nothing: a value is misspelt, perhaps."""
+    return [
+        f"{rule.id} judged none of {counts.total:,} {KIND_NAMES[rule.subject][counts.total != 1]}: nothing is what it "
+        "applies to, or all of it is out of scope."
+        for rule, counts in judged
+        if (rule.rule.own or rule.changed) and counts.total and counts.not_applicable == counts.total
     ]
 
 

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,6 +24,7 @@ Json = dict[str, Any]
 READS_PER_SECOND, WRITES_PER_SECOND = 20.0, 8.0
 _FIRST_POLL, _LONGEST_POLL = 4.0, 60.0  # seconds until an operation is asked about, where Azure does not say
 _LONGEST_OPERATION = 7200.0
+_LOOKS = 3  # until an answer that is none of Resource Manager's counts
 _DAY = 86_400
 
 
@@ -46,19 +46,10 @@ class _Job(msgspec.Struct, frozen=True):
     properties: _JobProperties = _JobProperties()
 
 
-class _Error(msgspec.Struct, frozen=True):
-    code: Any = ""
-    message: Any = ""
-
-
-class _StatusProperties(msgspec.Struct, frozen=True):
-    job: Any = msgspec.field(name="jobId", default="")
-
-
 class _Status(msgspec.Struct, frozen=True):
     status: Any = ""
-    error: _Error | None = None
-    properties: _StatusProperties | None = None
+    error: Any = None
+    properties: Any = None
 
 
 class ArmActuator:
@@ -89,11 +80,19 @@ class ArmActuator:
 
     def look(self, path: str, api_version: str) -> Json | Refusal | None:
         """Get a resource; ``None`` where there is none."""
-        got = self._get(path, api_version, msgspec.json.Decoder(dict[str, Any]).decode)
-        if isinstance(got, Answer):
-            content: Json = got.content
-            return content
-        return None if got.status == 404 else got
+        refused = Refusal(404, "NoAnswer", "")
+        for _ in range(_LOOKS):
+            got = self._get(path, api_version, msgspec.json.Decoder(dict[str, Any]).decode)
+            if isinstance(got, Answer):
+                content: Json = got.content
+                return content
+            if got.status != 404:
+                return got
+            if "notfound" in got.code.lower():
+                return None
+            refused = got  # a proxy says 404, too: only Resource Manager's own word is one
+            self.pause(self._first_poll)
+        return refused
 
     def send(self, request: Request) -> Accepted | Refusal:
         """Send a request once, whatever comes of it."""
@@ -117,12 +116,14 @@ class ArmActuator:
         endpoint = self._caller.session.cloud.endpoint
         url = f"{endpoint}{url}" if url.startswith("/") else url
         if origin_of(url) != origin_of(endpoint):  # who has this token must be Azure
-            return Refusal(0, "AnotherHost", f"Azure says to ask {visible(urlsplit(url).netloc)[:100]}")
+            return Refusal(0, "AnotherHost", f"Azure says to ask {visible(url)[:100]}")
         began = self._caller.timing.now()
         while True:
             got = self._get(url, "", _status_of, accept=(200, 201, 202, 204))
             if isinstance(got, Refusal):
                 return _end_of_refusal(got, by_status=bool(operation.status))
+            if got.status == 200 and operation.status and got.content is None:
+                return Refusal(404, "NoStatus", "the operation says nothing")  # its target has to
             ended = _end(got, by_status=bool(operation.status))
             if ended is not None:
                 return ended
@@ -177,10 +178,15 @@ class ArmActuator:
         """Return Azure's time, in seconds since 1970 UTC."""
         return self._caller.azure_time
 
+    def elapsed(self) -> float:
+        """Return seconds that never go backwards, to wait by."""
+        return self._caller.timing.now()
+
     def _get(
         self, path: str, version: str, read: Callable[[bytes], Any], accept: tuple[int, ...] = (200,)
     ) -> Answer | Refusal:
-        pace = self._reads[subscription_of(urlsplit(path).path)]
+        endpoint = self._caller.session.cloud.endpoint
+        pace = self._reads[subscription_of(path.removeprefix(endpoint).partition("?")[0])]
         try:
             got = self._caller.get(path, version, pace, read, accept)
         except StoppedError as error:
@@ -211,13 +217,13 @@ def _end(answer: Answer, *, by_status: bool) -> Ended | None:
     if not by_status or said is None:
         return None if answer.status == 202 or (by_status and said is None) else Ended()
     word = str(said.status).lower()
-    job = str(said.properties.job or "") if said.properties is not None else ""
+    job = str(said.properties.get("jobId") or "") if isinstance(said.properties, dict) else ""
     if word == "succeeded":
         return Ended(job=job)
     if word in ("failed", "canceled", "cancelled"):
-        error = said.error or _Error()
-        code = visible(str(error.code or f"Operation{word.title()}"))
-        return Ended(Refusal(answer.status, code, visible(str(error.message or ""))[:300]), job)
+        error = said.error if isinstance(said.error, dict) else {"message": said.error}
+        code = visible(str(error.get("code") or f"Operation{word.title()}"))[:100]
+        return Ended(Refusal(answer.status, code, visible(str(error.get("message") or ""))[:300]), job)
     return None
 
 

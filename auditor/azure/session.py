@@ -12,7 +12,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -31,6 +31,9 @@ GRAPH_PATH = "/providers/Microsoft.ResourceGraph/resources"
 
 _SOON = 25.0  # seconds within which somebody must be signed in
 _CONNECT, _READ = 8, 120  # seconds to be connected, and to get the next bytes of an answer
+_ORIGIN = re.compile(
+    r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?(?=[/?]|\Z)", re.IGNORECASE | re.ASCII
+)
 _TENANT = re.compile(r"[A-Za-z0-9.-]{1,200}")
 _SIGN_IN = "Sign in (az login), or choose how with --login; auditor doctor tells more."
 
@@ -262,13 +265,15 @@ def _transport(transport: Any) -> Any:  # noqa: ANN401 -- the SDK's own
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of an address, as they are compared."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    return parts.scheme.lower(), (parts.hostname or "").lower(), port if port is not None else 443
+    """Return scheme, host and port of an address, as they are compared; of one that could be read otherwise, nothing.
+
+    Libraries differ in where they see the host of an address with a backslash or a user in it: whatever is not plainly
+    scheme, host and port has no origin at all.
+    """
+    match = _ORIGIN.match(url)
+    if match is None:
+        return "", "", -1
+    return match[1].lower(), match[2].lower(), int(match[3] or 443)
 
 
 def _only_allowed(cloud: Cloud, questions: re.Pattern[str] | None, writes: Collection[tuple[str, str]]) -> Any:  # noqa: ANN401 -- made from a class of the SDK, which is imported late

@@ -25,7 +25,7 @@ from auditor.cli import (
     render,
     rules,
 )
-from auditor.errors import AuditorError, ExitCode, InputErrors
+from auditor.errors import AuditorError, ExitCode, InputErrors, UsageError
 from auditor.text import printable
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def _run(interrupts: _Interrupts) -> int:
     # typer does not export click's base class of "the command line is wrong", only this child of it.
     wrong_command_line: type[Exception] = typer.BadParameter.__mro__[2]
     try:
+        _check_arguments(sys.argv[1:])
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except InputErrors as error:
@@ -157,6 +158,18 @@ def _run(interrupts: _Interrupts) -> int:
     if code == ExitCode.INTERRUPTED:
         return _interrupted()
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Complain about an argument that is empty: as a path it would be the current folder.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument:
+            what = f"what is given to {before}" if before.startswith("-") else "an argument"
+            raise UsageError(f"{what} is empty", "Leave it out, or name something: is a variable not set?")
 
 
 def _interrupted() -> int:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor import __version__
+from auditor.arm_id import is_subscription_id
 from auditor.cli import options
 from auditor.cli.live import LiveFlags, caller_of, read_azure, settle_azure, sign_in
 from auditor.cli.question import DEFAULT_CONFIG, Flags, settle
@@ -53,6 +54,9 @@ def apply(
         str,
         typer.Option("--verdicts-within", help="How long to wait for verdicts: Resource Graph shows changes late."),
     ] = "10m",
+    digest: Annotated[
+        str | None, typer.Option("--digest", help="Refuse a plan of another digest than the one that was reviewed.")
+    ] = None,
     journal: Annotated[
         Path | None,
         typer.Option("--journal", help="Where to note what is done; PLAN.json.journal by default."),
@@ -86,6 +90,8 @@ def apply(
     from auditor.remediation.apply import Bounds
 
     made = _read(plan)
+    if digest is not None and digest != made.digest:
+        raise UsageError(f"{plan} has the digest {made.digest}, not {digest}", "It is not the plan that was reviewed.")
     path = journal or plan.with_name(f"{plan.name}.journal")
     out = Console(highlight=False, markup=False, emoji=False)
     if status:
@@ -100,13 +106,15 @@ def apply(
     if not made.automatic:
         print_results([], out)
         raise typer.Exit(ExitCode.OK)
+    _check_can_agree(yes=yes)
     with _alone(plan):
         print_plan(made, Console(stderr=True, highlight=False, markup=False, emoji=False), [])
-        _agree(made, wanted, yes=yes)
         bounds = Bounds(max_parallel, max_steps, stop_after_failures)
-        applied = _apply(made, path, azure, wanted, bounds, wait_backup=wait_backup)
+        applied = _apply(made, path, azure, wanted, bounds, yes=yes, wait_backup=wait_backup)
     print_results(applied.results, out)
     typer.echo(f"Journal: {printable(str(path))}", err=True)
+    if applied.error is not None:
+        raise applied.error
     if applied.interrupted:
         raise StoppedByHand("stopped", "What is open goes on in Azure. Run the same again to go on from here.")
     missing = _verify(made, applied, settings if same else None, azure, out, patience)
@@ -115,12 +123,16 @@ def apply(
 
 def _read(path: Path) -> "Plan":
     from auditor.remediation.model import decode_plan
+    from auditor.remediation.requests import fault_of_steps
 
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "auditor plan -o plan.json makes one.") from error
-    return decode_plan(data, str(path))
+    made = decode_plan(data, str(path))
+    if fault := fault_of_steps(made.steps):
+        raise UsageError(f"{path} was not made by auditor plan: {fault}", "Make it again: auditor plan -o plan.json")
+    return made
 
 
 def _known(made: "Plan", path: Path) -> "list[Result]":
@@ -220,22 +232,54 @@ def _alone(plan: Path) -> Iterator[None]:
         yield
 
 
-def _agree(made: "Plan", tenant: str, *, yes: bool) -> None:
-    """Ask whether to go on, where nobody said so already."""
-    if yes:
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
+def _check_can_agree(*, yes: bool) -> None:
+    if not yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise UsageError("nobody can be asked whether to apply the plan", "Say so with --yes, once it was reviewed.")
+
+
+def _agree(made: "Plan", session: "Session") -> None:
+    """Ask whether to go on: as whom, where, and which plan.
+
+    Raises:
+        UsageError: nobody agreed.
+    """
     count = len(made.automatic)
-    typer.echo(f"\nApply {'this step' if count == 1 else f'these {count:,} steps'} to the tenant {tenant}?", err=True)
+    subscriptions = sorted({step.target.split("/")[2] for step in made.automatic})
+    named = ", ".join(subscriptions[:3]) + (f" and {len(subscriptions) - 3} more" if len(subscriptions) > 3 else "")
+    lines = [
+        "",
+        f"Apply {'this step' if count == 1 else f'these {count:,} steps'}?",
+        f"  as            {session.identity.name}",
+        f"  in            {session.cloud.name}, tenant {session.identity.tenant}",
+        f"  subscription  {named}",
+        f"  plan          {made.digest}",
+    ]
+    for line in lines:
+        typer.echo(printable(line), err=True)
     typer.echo("Only 'yes' is taken for one: ", err=True, nl=False)
     if sys.stdin.readline().strip() != "yes":
         raise UsageError("nothing was applied: nobody agreed", "Answer yes, or give --yes.")
 
 
-def _apply(made: "Plan", path: Path, azure: "Azure", tenant: str, bounds: "Bounds", *, wait_backup: bool) -> "Applied":
-    from auditor.azure.actuator import ArmActuator
+def _apply(
+    made: "Plan", path: Path, azure: "Azure", tenant: str, bounds: "Bounds", *, yes: bool, wait_backup: bool
+) -> "Applied":
     from auditor.azure.questions import QUESTIONS
+
+    steps = made.automatic
+    writes = {(step.request.method, fold(step.request.path)) for step in steps if step.request is not None}
+    since = (parse_time(made.created_from.as_of) or 0) / _SECOND
+    with closing(sign_in(azure, QUESTIONS, writes)) as session:
+        _check_identity(made, session, tenant)
+        if not yes:
+            _agree(made, session)
+        return _do(made, path, session, bounds, since, wait_backup=wait_backup)
+
+
+def _do(
+    made: "Plan", path: Path, session: "Session", bounds: "Bounds", since: float, *, wait_backup: bool
+) -> "Applied":
+    from auditor.azure.actuator import ArmActuator
     from auditor.cli.progress import Shown
     from auditor.formats.applied_terminal import line_of
     from auditor.remediation.apply import Applier, policy_steps
@@ -243,10 +287,7 @@ def _apply(made: "Plan", path: Path, azure: "Azure", tenant: str, bounds: "Bound
     from auditor.remediation.journal import Journal
 
     steps = made.automatic
-    writes = {(step.request.method, fold(step.request.path)) for step in steps if step.request is not None}
-    since = (parse_time(made.created_from.as_of) or 0) / _SECOND
-    with _stopping() as stop, closing(sign_in(azure, QUESTIONS, writes)) as session, Shown() as shown:
-        _check_identity(made, session, tenant)
+    with _stopping() as stop, Shown() as shown:
         caller = caller_of(session, stop)
         ended = 0
 
@@ -271,7 +312,7 @@ def _apply(made: "Plan", path: Path, azure: "Azure", tenant: str, bounds: "Bound
 def _check_identity(made: "Plan", session: "Session", tenant: str) -> None:
     if made.cloud and session.cloud.name != made.cloud:
         raise UsageError(f"the plan is for the cloud {made.cloud}, not {session.cloud.name}", "See --cloud.")
-    if made.tenant and fold(session.identity.tenant) != fold(tenant):
+    if (made.tenant or is_subscription_id(tenant)) and fold(session.identity.tenant) != fold(tenant):
         raise UsageError(
             f"the plan is for the tenant {tenant}, and {session.identity.name} is of "
             f"{session.identity.tenant or 'one that its token does not name'}",
@@ -286,7 +327,8 @@ def _stopping() -> Iterator[threading.Event]:
 
     def take(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            hint = "What was sent goes on in Azure: --status tells it. Run the same again to go on from here."
+            raise StoppedByHand("stopped at once", hint)
         stop.set()
         typer.echo("\nStopping: calls in flight are finished, nothing else is begun. Again to end at once.", err=True)
 
@@ -314,25 +356,25 @@ def _verify(
         return False
     began = time.monotonic()
     while True:
-        with _open_verdicts(made, settings, azure, sorted(promised.subscriptions)) as verdicts:
-            turned = promised.held_against(verdicts)
-        if not turned.missing or time.monotonic() - began >= patience:
+        letters = _letters(made, settings, azure, sorted(promised.subscriptions), promised.verdicts)
+        turned = promised.held_against(letters)
+        if not (turned.missing or turned.unread) or time.monotonic() - began >= patience:
             break
-        late = f"{len(turned.missing):,} fail still: Resource Graph shows changes late, so it is asked again"
+        count = len(turned.missing) + len(turned.unread)
+        late = f"{count:,} did not turn: Resource Graph shows changes late, so it is asked again"
         typer.echo(late, err=True)
         time.sleep(_AGAIN)
     print_turned(turned, out)
-    return bool(turned.missing)
+    return bool(turned.missing or turned.unread)
 
 
-@contextmanager
-def _open_verdicts(
-    made: "Plan", settings: "Settings", azure: "Azure", subscriptions: list[str]
-) -> "Iterator[Iterable[tuple[str, str, str, str]]]":
-    """Yield what fails or is unknown now, of some subscriptions."""
+def _letters(
+    made: "Plan", settings: "Settings", azure: "Azure", subscriptions: list[str], wanted: list[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Return the letters that verdicts have now, of what is in some subscriptions."""
     from auditor.assessment.assess import assess
     from auditor.cli.audit import question_of
-    from auditor.remediation.verdicts import open_verdicts
+    from auditor.remediation.verdicts import letters_of
 
     live = LiveFlags(subscriptions, no_instance_views=True)
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
@@ -341,4 +383,4 @@ def _open_verdicts(
         flag = made.created_from.judged_by.primary_endpoint or None
         assessment = assess(facts, folder, question_of(settings, flag, live, []), brief=True)
         with closing(assessment.estate.connection):
-            yield open_verdicts(assessment)
+            return letters_of(assessment, wanted)

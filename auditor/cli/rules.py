@@ -25,7 +25,8 @@ app = typer.Typer(
 
 RulesOption = Annotated[list[Path], typer.Option("--rules", help="Your own rules: a file or folder.")]
 PathsArgument = Annotated[
-    list[Path] | None, typer.Argument(help="Rule files or folders; the bundled rules if left out.")
+    list[Path] | None,
+    typer.Argument(help="Rule files or folders; the bundled rules and those of ./auditor.yaml if left out."),
 ]
 
 
@@ -255,7 +256,19 @@ def _make(folder: Path) -> None:
 
 
 def _files(paths: Sequence[Path] | None) -> list[RuleFile]:
-    return own_files(paths) if paths else bundled_files()
+    """Return the rules of some files and folders; without any the bundled ones, and those of ./auditor.yaml."""
+    if paths:
+        return own_files(paths)
+    return [*bundled_files(), *own_files(_configured())]
+
+
+def _configured() -> list[Path]:
+    from auditor.cli.question import DEFAULT_CONFIG
+    from auditor.declared.config import load_config
+
+    if not DEFAULT_CONFIG.is_file():
+        return []
+    return [DEFAULT_CONFIG.parent / name for name in load_config(DEFAULT_CONFIG)[0].rules]
 
 
 def _load(files: Sequence[RuleFile], paths: Sequence[Path] | None) -> list[Rule]:

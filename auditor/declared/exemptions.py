@@ -52,6 +52,7 @@ _IDS = {
     ),
     "subscription": (re.compile(r"/subscriptions/[^/]+"), "the id of a subscription", "/subscriptions/ID"),
 }
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
 
 
@@ -254,7 +255,8 @@ class _Reader:
         when = parse_time(text)
         if when is None:
             what = "has no time zone" if _WITHOUT_ZONE.fullmatch(text) else "is not a time"
-            self._fault(steps, f"{steps[-1]} {what}: {text}", "Write 2026-12-31T00:00:00Z.")
+            day = text if _DATE.fullmatch(text) else "2026-12-31"
+            self._fault(steps, f"{steps[-1]} {what}: {text}", f"Write {day}T00:00:00Z.")
         return when
 
     def _scope(self, value: object, steps: Steps) -> tuple[ScopeKind, str, str, str] | None:

@@ -27,14 +27,16 @@ def print_results(results: Sequence[Result], console: Console) -> None:
 def print_turned(turned: Turned, console: Console) -> None:
     """Print which verdicts turned."""
     parts = [f"{len(turned.turned):,} turned"]
-    parts += [f"{len(turned.unknown):,} unknown until the first backup"] if turned.unknown else []
+    parts += [f"{len(turned.unknown):,} not known yet"] if turned.unknown else []
+    parts += [f"{len(turned.unread):,} of what could not be read"] if turned.unread else []
     parts += [f"{len(turned.expected):,} still failing, as the plan said"] if turned.expected else []
     parts += [f"{len(turned.missing):,} still failing, which the plan said would not"] if turned.missing else []
     print_line(console, told(f"Verdicts: {', '.join(parts)}."))
-    for answer in turned.missing[:MOST_VERDICTS]:
-        print_line(console, told("  ", ("still fails", "bold red"), f"  {answer.rule} on {answer.resource}"))
-    if len(turned.missing) > MOST_VERDICTS:
-        print_line(console, told(f"  and {len(turned.missing) - MOST_VERDICTS:,} more"))
+    lost = [("still fails", answer) for answer in turned.missing] + [("not read", answer) for answer in turned.unread]
+    for words, answer in lost[:MOST_VERDICTS]:
+        print_line(console, told("  ", (words, "bold red"), f"  {answer.rule} on {answer.resource}"))
+    if len(lost) > MOST_VERDICTS:
+        print_line(console, told(f"  and {len(lost) - MOST_VERDICTS:,} more"))
 
 
 def line_of(result: Result) -> str:
@@ -49,7 +51,9 @@ def sentence_of(results: Sequence[Result]) -> str:
     counts = Counter(result.outcome for result in results)
     done = counts["applied"] + counts["unchanged"]
     parts = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in _ORDER if counts[outcome])
-    return f"{done:,} of {len(results):,} steps are done: {parts}."
+    earlier = sum(result.earlier for result in results)
+    before = f" ({earlier:,} of them in an earlier run, and not looked at again)" if earlier else ""
+    return f"{done:,} of {len(results):,} steps are done: {parts}{before}."
 
 
 def _lines(results: Sequence[Result]) -> Iterator[Text]:

@@ -31,7 +31,7 @@ class Refusal:
     @property
     def unclear(self) -> bool:
         """Whether what was sent may have been done: no answer came, or not from whoever does it."""
-        return self.status in (0, 408, 500, 502, 503, 504) or 200 <= self.status < 300
+        return self.status in (0, 408) or self.status >= 500 or 200 <= self.status < 300
 
     @property
     def busy(self) -> bool:
@@ -153,3 +153,6 @@ class Actuator(Protocol):
 
     def now(self) -> float:
         """Return Azure's time, in seconds since 1970 UTC."""
+
+    def elapsed(self) -> float:
+        """Return seconds that never go backwards, to wait by."""

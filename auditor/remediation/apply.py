@@ -36,10 +36,12 @@ class Applied:
     Attributes:
         results: of each step that a program can do, in the order of the plan.
         interrupted: somebody asked to stop.
+        error: why the run had to stop: the journal cannot be written, or nobody is signed in any more.
     """
 
     results: Sequence[Result]
     interrupted: bool
+    error: BaseException | None = None
 
     @property
     def failed(self) -> bool:
@@ -77,11 +79,7 @@ class Applier:
         self._ended: queue.SimpleQueue[tuple[Step, Result | BaseException]] = queue.SimpleQueue()
 
     def apply(self, steps: Sequence[Step]) -> Applied:
-        """Do all steps that can be done.
-
-        Raises:
-            AuditorError: the journal cannot be written, or nobody is signed in any more. Calls in flight have ended.
-        """
+        """Do all steps that can be done, and come back once calls in flight have ended."""
         schedule = _Schedule(steps)
         begun = running = 0
         errors: list[BaseException] = []
@@ -95,16 +93,18 @@ class Applier:
                 threading.Thread(target=self._run, args=(step,), daemon=True).start()
             if not running:
                 break
-            step, ended = self._ended.get()
+            try:
+                step, ended = self._ended.get(timeout=0.5)  # an interrupt is not seen while one waits for ever
+            except queue.Empty:
+                continue
             running -= 1
             if isinstance(ended, BaseException):
                 errors.append(ended)
                 self._stop.set()
                 ended = Result(step, "open", "Stopped", "the run had to stop")
             self._take(schedule, ended)
-        if errors:
-            raise errors[0]
-        return Applied([self._results[step.id] for step in steps], self._stop.is_set())
+        results = [self._results[step.id] for step in steps]
+        return Applied(results, self._stop.is_set() and not errors, errors[0] if errors else None)
 
     def _known(self, step: Step, begun: int) -> Result | None:
         """Return what becomes of a step that is not begun, or ``None`` where it is."""

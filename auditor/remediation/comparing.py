@@ -38,7 +38,15 @@ def lacking(content: Any, wanted: Any, at: str = "") -> str:  # noqa: ANN401 -- 
     if isinstance(wanted, list) and isinstance(content, list) and len(wanted) == len(content):
         pairs = zip(_in_order(content), _in_order(wanted), strict=True)
         return next((said for held, value in pairs if (said := lacking(held, value, at))), "")
+    if wanted == [] and content is None:
+        return ""
     return "" if same(content, wanted) else f"{at} is {_shown(content)}, not {_shown(wanted)}"
+
+
+def besides(content: Any, wanted: Json) -> list[str]:  # noqa: ANN401 -- JSON of any kind
+    """Return the names under which something is there that nobody wants; what is empty, false or zero is nothing."""
+    held = content if isinstance(content, dict) else {}
+    return sorted(name for name, value in held.items() if value and not wanted.get(name))
 
 
 def same(held: Any, wanted: Any) -> bool:  # noqa: ANN401 -- JSON of any kind

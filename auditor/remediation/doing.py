@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from auditor.remediation.actuator import Accepted, Actuator, Ended, Job, Operation, Refusal, Stopped
-from auditor.remediation.comparing import difference, lacking
+from auditor.remediation.comparing import besides, difference, lacking
 from auditor.remediation.journal import DONE, Journal, Kept, Outcome
 from auditor.remediation.model import Request, Step
 from auditor.remediation.planning import vault_key
@@ -21,8 +21,11 @@ POLICY_WRITES = "PolicyWrites"
 _DAY = 86_400.0
 # https://learn.microsoft.com/azure/backup/backup-azure-backup-faq: policies made or changed by API in 24 hours
 MOST_POLICY_WRITES = 50
-_SKEW = 300.0  # seconds by which clocks may differ
+_SKEW = 300.0  # seconds by which the clock of whoever planned may differ
+_CLOSE = 10.0  # seconds by which what Azure calls the beginning of a job may differ from when it was sent
 _AGAIN = 5.0  # seconds until another look
+_ONCE = "it was accepted once, and only a new plan sends it again"
+_NEW = ("CreateVault", "EnableProtection")
 _STOPPED = ("ProtectionStopped", "ProtectionPaused", "BackupsSuspended", "Invalid", "")
 
 
@@ -140,7 +143,8 @@ class Doer:
 
     def _change(self, step: Step) -> Result:
         kept = self._journal.of(step.id)
-        if kept.operation is not None and (result := self._follow(step, kept.operation)) is not None:
+        operation = kept.operation if self._azure.now() - (kept.called or 0.0) < _DAY else None  # else it is forgotten
+        if operation is not None and (result := self._follow(step, operation)) is not None:
             return result
         waiting, tries = _Patience(self._azure, self._limits.busy), 0
         while True:
@@ -155,7 +159,8 @@ class Doer:
                 continue
             if isinstance(state, Refusal):
                 if not (state.busy and waiting.again(state.wait)):
-                    return Result(step, "failed", state.code, f"it could not be looked at: {state.message or state}")
+                    outcome: Outcome = "open" if kept.called is not None else "failed"
+                    return Result(step, outcome, state.code, f"it could not be looked at: {state.message or state}")
                 continue
             if (limited := self._limited(step)) is not None:
                 return limited
@@ -177,6 +182,7 @@ class Doer:
 
     def _send(self, step: Step, request: Request) -> Accepted | Refusal:
         """Send a request, with a note before and after."""
+        self._azure.pause(0.0)  # nothing is begun once somebody asked to stop
         self._journal.call(step.id)
         try:
             answer = self._azure.send(request)
@@ -201,6 +207,8 @@ class Doer:
             if isinstance(self._state(step), _Done):
                 return Result(step, "applied")
             return Result(step, "open", ended.code, f"what became of it could not be asked: {ended.message or ended}")
+        if ended.failure is not None and ended.failure.busy:
+            return None
         if ended.failure is not None:
             return Result(step, "failed", ended.failure.code, ended.failure.message, ended.job)
         return self._seen(step, ended)
@@ -224,13 +232,17 @@ class Doer:
         """Look at what a step is about, and at all that it rests on."""
         target, version = _target(step), _version(step)
         content = self._azure.look(target, version)
+        if content is None and step.kind in _NEW:  # nothing may be written over one that an answer did not know of
+            content = self._azure.look(target, version)
         if isinstance(content, Refusal):
             return content
         if content is not None:
             reached = _reached(step, content)
             if reached is not None:
                 return reached
-            if step.kind in ("CreateVault", "EnableProtection"):  # nothing is ever written over one
+            if step.kind == "AssignPolicy" and (said := _unfit(content)):  # it would be resumed
+                return _Changed(said)
+            if step.kind in _NEW:  # nothing is ever written over one
                 return _Changed(f"there is one already, and it is another: {_why_not(step, content)}")
         seen: dict[tuple[str, str], Content] = {(fold(target), version): content}
         for entry in step.preconditions:
@@ -260,7 +272,9 @@ class Doer:
         machine = next((held for (path, _), held in seen.items() if path == fold(vm_id)), None)
         location = str(machine.get("location", "")) if isinstance(machine, dict) else ""
         vault = self._azure.protection_of(vm_id, location) if location else ""
-        if isinstance(vault, Refusal) or not vault:
+        if isinstance(vault, Refusal):  # whoever may not ask goes on: Azure refuses it, too
+            return None if vault.status == 403 else vault
+        if not vault:
             return None
         if vault_key(vault) == vault_key(step.target):
             return _Wait("Azure says that it is protected, and has no item yet")
@@ -285,7 +299,6 @@ class Doer:
         kept = self._journal.of(step.id)
         if kept.operation is not None and (result := self._follow_backup(step, kept.operation)) is not None:
             return result
-        accepted = kept.operation is not None
         waiting = _Patience(self._azure, self._limits.busy)
         sent: Refusal | None = None
         while True:
@@ -300,8 +313,11 @@ class Doer:
             if called is not None and self._azure.now() - called < self._limits.shows:
                 self._azure.pause(_AGAIN)
                 continue
-            if accepted:
-                return Result(step, "failed", "NoJob", "Azure accepted it, and no job of it can be seen")
+            if kept.accepted:
+                end = kept.end
+                code, why = (end.code, end.message) if end is not None else ("NoJob", "no job of it can be seen")
+                why = why if why.endswith(_ONCE) else f"{why}: {_ONCE}"
+                return Result(step, "failed", code or "NoJob", why)
             if sent is not None:
                 why = "no answer came, and no job of it can be seen: it is not sent again before the next run"
                 return Result(step, "failed", sent.code, f"{sent.message}: {why}" if sent.message else why)
@@ -313,7 +329,6 @@ class Doer:
                 return Result(step, "failed", code, str(state) if isinstance(state, Refusal) else state.why)
             answer = self._send(step, state)
             if isinstance(answer, Accepted):
-                accepted = True
                 if (result := self._follow_backup(step, answer.operation)) is not None:
                     return result
             elif answer.unclear:
@@ -335,7 +350,7 @@ class Doer:
 
     def _latest(self, step: Step, kept: Kept) -> Job | Refusal | None:
         """Return the backup that makes another one needless: one under way, or that succeeded, or that was ours."""
-        found = self._azure.backups_of(step.target, self._since)
+        found = self._azure.backups_of(step.target, min([self._since, *kept.calls]) - _SKEW)
         if isinstance(found, Refusal):
             return found
         return next((job for job in found if job.running or job.succeeded or _ours(job, kept)), None)
@@ -374,20 +389,20 @@ class _Patience:
 
     def __init__(self, azure: Actuator, longest: float) -> None:
         self._azure = azure
-        self._began = azure.now()
+        self._began = azure.elapsed()
         self._longest = longest
 
     def again(self, wanted: float | None = None) -> bool:
         """Wait for another try; false, at once, where it was long enough."""
-        waited = self._azure.now() - self._began
+        waited = self._azure.elapsed() - self._began
         if waited >= self._longest:
             return False
-        self._azure.pause(max(_AGAIN, min(waited / 10, 60.0)) if wanted is None else wanted)
+        self._azure.pause(max(_AGAIN, min(waited / 10, 60.0) if wanted is None else wanted))
         return True
 
 
 def _ours(job: Job, kept: Kept) -> bool:
-    return bool(kept.calls) and job.started >= min(kept.calls) - _SKEW
+    return bool(kept.calls) and job.started >= min(kept.calls) - _CLOSE
 
 
 def _target(step: Step) -> str:
@@ -418,8 +433,22 @@ def _why_not(step: Step, content: Json) -> str:
         return "" if fold(state) == "registered" else f"its state is {state}"
     assert step.request is not None
     said = lacking(content, step.request.body)
-    if said or step.kind != "EnableProtection":
+    if said or step.kind not in ("EnableProtection", "AssignPolicy", "DefinePolicy"):
         return said
+    return _more(step.request, content) if step.kind == "DefinePolicy" else _unfit(content)
+
+
+def _more(request: Request, content: Json) -> str:
+    """Return in words what a policy does besides what it is to do; empty where it does nothing more."""
+    held, wanted = content.get("properties") or {}, (request.body or {}).get("properties", {})
+    for part in ("schedulePolicy", "retentionPolicy"):
+        if extra := besides(held.get(part), wanted.get(part) or {}):
+            return f"its {part} also has {', '.join(extra)}"
+    return ""
+
+
+def _unfit(content: Json) -> str:
+    """Return in words why an item is not one that is backed up; empty where it is."""
     properties = content.get("properties") or {}
     state = str(properties.get("protectionState") or "")
     if properties.get("isScheduledForDeferredDelete"):

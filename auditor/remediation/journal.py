@@ -15,7 +15,7 @@ from typing import IO, Literal, TypeAlias
 
 import msgspec
 
-from auditor.errors import UsageError
+from auditor.errors import AuditorError, ExitCode, UsageError
 from auditor.remediation.actuator import Operation
 from auditor.text import visible
 from auditor.timestamps import parse_time, show_time
@@ -25,6 +25,12 @@ Outcome: TypeAlias = Literal["applied", "unchanged", "failed", "skipped", "open"
 DONE: tuple[Outcome, ...] = ("applied", "unchanged")
 _SECOND = 1_000_000
 _HEAD = b'{"event":"'
+
+
+class JournalLost(AuditorError):
+    """The journal cannot be written any more: nothing else is sent."""
+
+    exit_code = ExitCode.NOT_APPLIED
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -69,14 +75,17 @@ class Kept:
     """What a journal knows of a step.
 
     Attributes:
-        called: when it was last sent, in seconds since 1970 UTC; ``None`` where Azure cannot have got it.
+        called: when it was last sent, or its answer failed to come, in seconds since 1970 UTC; ``None`` where Azure
+            refused it, or cannot have got it.
         operation: what it started, where that has not ended.
+        accepted: whether Azure ever took it.
         end: its last end.
-        calls: when it was ever sent.
+        calls: when it was ever sent and not refused.
     """
 
     called: float | None = None
     operation: Operation | None = None
+    accepted: bool = False
     end: Event | None = None
     calls: list[float] = field(default_factory=list)
 
@@ -88,10 +97,12 @@ class Kept:
                 self.operation = self.end = None
                 self.calls.append(self.called)
             case "answer" if event.answer == "accepted":
-                self.operation = Operation(event.operation, event.result)
+                self.operation, self.accepted = Operation(event.operation, event.result), True
+            case "answer" if event.answer == "unclear":
+                self.called = _seconds(event.at)
             case "answer" if event.answer in ("refused", "unsent"):
                 self.called = None
-                self.calls = self.calls[:-1] if event.answer == "unsent" else self.calls
+                self.calls = self.calls[:-1]
             case "end":
                 self.end = event
                 if event.outcome != "open":
@@ -131,6 +142,9 @@ class Journal:
             self._file.seek(0, os.SEEK_END)
             _sync_folder(path.parent)
             self._write(Event(event="begun", at=self._time(), plan=plan, tool=tool, format=FORMAT))
+        except JournalLost as error:
+            self._file.close()
+            raise UsageError(error.message, error.hint) from error
         except BaseException:
             self._file.close()
             raise
@@ -205,7 +219,7 @@ class Journal:
                     raise
             except OSError as error:
                 hint = "Make room, then run it again: it goes on from what is noted."
-                raise UsageError(f"cannot write the journal {self.path}: {error.strerror}", hint) from error
+                raise JournalLost(f"cannot write the journal {self.path}: {error.strerror}", hint) from error
 
 
 def read_journal(path: Path, plan: str) -> dict[str, Kept]:
@@ -227,11 +241,13 @@ def _read(path: Path, plan: str) -> tuple[defaultdict[str, Kept], int]:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the journal {path}: {error.strerror}", "Check its permissions.") from error
-    lines = data.split(b"\n")
-    if not (lines[-1].startswith(_HEAD) or _HEAD.startswith(lines[-1])):
+    *lines, tail = data.rstrip(b"\0").split(b"\n")  # a power cut may leave zeros for what was not written
+    if not (tail.startswith(_HEAD) or _HEAD.startswith(tail)):
         hint = "Name another one with --journal FILE, or take away what was added to it."
-        raise UsageError(f"{path}:{len(lines)}:1: no line of a journal", hint)
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was cut off, or is nothing
+        raise UsageError(f"{path}:{len(lines) + 1}:1: no line of a journal", hint)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    for number, line in enumerate(lines, 1):  # what follows the last newline was cut off, or is nothing
         try:
             event = msgspec.json.decode(line, type=Event)
             _seconds(event.at)

@@ -1,6 +1,6 @@
 """What a plan promised of the verdicts that its done steps answer, and what the rules say of them then."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,13 +18,15 @@ class Turned:
 
     Attributes:
         turned: those that do not fail any more.
-        unknown: those that are not known yet: a new item awaits its first backup.
+        unknown: those that are not known yet: a new item awaits its first backup, or not all was read.
+        unread: those whose resource is not in what was read.
         missing: those that fail still, although the plan said that they would not.
         expected: those that fail still, as the plan said they would.
     """
 
     turned: Sequence[Answer]
     unknown: Sequence[Answer]
+    unread: Sequence[Answer]
     missing: Sequence[Answer]
     expected: Sequence[Answer]
 
@@ -43,20 +45,26 @@ class Promised:
     expected: Collection[Verdict]
     subscriptions: Collection[str]
 
-    def held_against(self, verdicts: Iterable[tuple[str, str, str, str]]) -> Turned:
-        """Hold them against what fails or is unknown now: rule, id, folded id and letter."""
-        letters = {(rule, key): letter for rule, _, key, letter in verdicts}
-        turned: dict[str, list[Answer]] = {"turned": [], "unknown": [], "missing": [], "expected": []}
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Rule and folded id of each."""
+        return [_verdict(answer) for answer in self.answers]
+
+    def held_against(self, letters: Mapping[Verdict, str]) -> Turned:
+        """Hold them against the letters that they have now; a resource that was not read has none."""
+        found: dict[str, list[Answer]] = {name: [] for name in Turned.__dataclass_fields__}
         for answer in self.answers:
             verdict = _verdict(answer)
             letter = letters.get(verdict)
             if letter is None:
-                turned["turned"].append(answer)
+                found["unread"].append(answer)
             elif letter == "u":
-                turned["unknown"].append(answer)
+                found["unknown"].append(answer)
+            elif letter == "f":
+                found["expected" if verdict in self.expected else "missing"].append(answer)
             else:
-                turned["expected" if verdict in self.expected else "missing"].append(answer)
-        return Turned(**turned)
+                found["turned"].append(answer)
+        return Turned(**found)
 
 
 def promised_of(plan: Plan, results: Iterable[Result]) -> Promised:

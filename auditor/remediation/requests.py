@@ -3,18 +3,22 @@
 Bodies: https://learn.microsoft.com/azure/templates/microsoft.recoveryservices/vaults and its subtypes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.arm_id import ArmId
+from auditor.arm_id import ArmId, parse_arm_id
 from auditor.declared.config import VaultTemplate
-from auditor.remediation.model import Precondition, Request
+from auditor.remediation.model import Precondition, Request, Step
+from auditor.text import fold
 
 VAULT_VERSION = "2025-02-01"
 BACKUP_VERSION = "2025-02-01"
 PROVIDERS_VERSION = "2021-04-01"
 COMPUTE_VERSION = "2024-07-01"
 PROVIDER = "Microsoft.RecoveryServices"
+_VERSIONS = (VAULT_VERSION, BACKUP_VERSION, PROVIDERS_VERSION)
+_VAULTS = "microsoft.recoveryservices/vaults"
+_ITEMS = f"{_VAULTS}/backupfabrics/protectioncontainers/protecteditems"
 Json = dict[str, Any]
 
 
@@ -83,6 +87,51 @@ def item_id_of(vault_id: str, vm: ArmId) -> str:
     """Return the id of the item that protects a VM in a vault: Azure derives it from the VM's group and name."""
     name = f"iaasvmcontainerv2;{vm.resource_group};{vm.name}"
     return f"{vault_id}/backupFabrics/Azure/protectionContainers/IaasVMContainer;{name}/protectedItems/VM;{name}"
+
+
+_METHODS = {
+    "RegisterProvider": "POST",
+    "CreateVault": "PUT",
+    "SetRedundancy": "PATCH",
+    "SetVaultProtection": "PATCH",
+    "DefinePolicy": "PUT",
+    "AssignPolicy": "PUT",
+    "EnableProtection": "PUT",
+    "TriggerBackup": "POST",
+}
+_TYPES = {
+    "RegisterProvider": None,
+    "CreateVault": _VAULTS,
+    "SetRedundancy": _VAULTS,
+    "SetVaultProtection": _VAULTS,
+    "DefinePolicy": f"{_VAULTS}/backuppolicies",
+    "AssignPolicy": _ITEMS,
+    "EnableProtection": _ITEMS,
+    "TriggerBackup": _ITEMS,
+}
+
+
+def fault_of_steps(steps: Sequence[Step]) -> str:
+    """Say what is wrong with steps that no plan has: a request of another kind, or an order that leads nowhere."""
+    before: set[str] = set()
+    for step in steps:
+        if step.kind == "Manual":
+            continue
+        request = step.request
+        ending = {"TriggerBackup": "/backup", "RegisterProvider": f"/providers/{PROVIDER}/register"}.get(step.kind, "")
+        arm = parse_arm_id(step.target)
+        kind = fold(arm.type) if arm is not None and arm.type is not None else None
+        right = request is not None and arm is not None and kind == _TYPES[step.kind]
+        if not right or request is None or request.method != _METHODS[step.kind]:
+            return f"the step {step.id} is none that a plan has"
+        if request.path != f"{step.target}{ending}" or request.api_version not in _VERSIONS:
+            return f"the step {step.id} sends something else than it says"
+        if not set(step.depends_on) <= before:
+            return f"the step {step.id} comes before one that it needs, or needs one that is not there"
+        if step.id in before:
+            return f"the step {step.id} is there twice"
+        before.add(step.id)
+    return ""
 
 
 def absent(path: str, version: str) -> Precondition:

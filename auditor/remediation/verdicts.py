@@ -1,6 +1,7 @@
-"""The verdicts that a plan is about: those that fail or are unknown, and that nobody answers for."""
+"""The verdicts that a plan is about: those that fail or are unknown and nobody answers for, and what became of some."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
 from auditor.assessment.assess import Assessment
 from auditor.assessment.engine import column
@@ -19,3 +20,20 @@ def open_verdicts(assessment: Assessment) -> Iterator[tuple[str, str, str, str]]
             " WHERE e.n IS NULL ORDER BY s.n"
         )
         yield from rows
+
+
+def letters_of(assessment: Assessment, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the letters of verdicts by rule and folded id; of a resource that was not read there is none."""
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for rule, key in wanted:
+        keys[rule].append(key)
+    found = {}
+    for matrix in assessment.matrices:
+        for rule in (entry.id for entry in matrix.rules if entry.id in keys):
+            rows = assessment.estate.query(
+                f"SELECT s.key, CAST(v.{column(rule)} AS VARCHAR) FROM {matrix.table} v"
+                f" JOIN {matrix.subject} s ON s.n = v.n WHERE s.key IN (SELECT unnest(CAST(? AS VARCHAR[])))",
+                [keys[rule]],
+            )
+            found.update({(rule, key): letter for key, letter in rows})
+    return found

@@ -21,6 +21,7 @@ Kind = Literal[
     "401",
     "403",
     "404",
+    "404-of-a-proxy",
     "409-busy",
     "409-not-registered",
     "truncated",
@@ -106,6 +107,8 @@ class Fault:
             case "403":
                 kind, verb = _type_of(call.path), "read" if call.method == "GET" else "write"
                 return forbidden(call.principal.client_id, call.principal.object_id, f"{kind}/{verb}", call.path)
+            case "404-of-a-proxy":
+                return Answer(404, b"<html>Not Found</html>", {"Content-Type": "text/html"})
             case "409-busy":
                 return error(409, "BMSUserErrorObjectLocked", "Another operation is in progress on the selected item.")
             case "409-not-registered":
