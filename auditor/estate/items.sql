@@ -64,18 +64,30 @@ SELECT n, vm_id_n AS vm_n, policy_id_n AS policy_n, vault_id_n AS vault_n, conta
        kind, state, last_recovery_point
 FROM items;
 
--- The one item of a VM that counts. An item whose state is not known goes before one that is known not to protect:
--- it might be the live one, and then the VM's protection is not known.
-CREATE TABLE live AS
-SELECT vm_n, n AS item_n, items
+-- The VMs with more than one item: few, so only theirs have to be compared.
+CREATE TABLE several AS
+SELECT vm_n, count(*) AS items FROM item_states WHERE vm_n IS NOT NULL AND maybe_vm GROUP BY vm_n HAVING count(*) > 1;
+
+-- Their items that do not count. An item whose state is not known goes before one that is known not to protect: it might be
+-- the live one, and then the VM's protection is not known.
+CREATE TABLE outdone AS
+SELECT n
 FROM (
-  SELECT vm_n, n, count(*) OVER (PARTITION BY vm_n) AS items,
+  SELECT n,
          row_number() OVER (
            PARTITION BY vm_n
            ORDER BY CASE WHEN state = 'protected' THEN 0 WHEN state IS NULL THEN 1 WHEN state = 'soft-deleted' THEN 3 ELSE 2 END,
                     last_recovery_point DESC NULLS LAST, n
          ) AS place
   FROM item_states
-  WHERE vm_n IS NOT NULL AND maybe_vm
+  WHERE maybe_vm AND vm_n IN (SELECT vm_n FROM several)
 )
-WHERE place = 1;
+WHERE place > 1;
+
+-- The one item of a VM that counts.
+CREATE VIEW live AS
+SELECT i.vm_n, i.n AS item_n, coalesce(v.items, 1) AS items
+FROM item_states i
+LEFT JOIN outdone o ON o.n = i.n
+LEFT JOIN several v ON v.vm_n = i.vm_n
+WHERE i.vm_n IS NOT NULL AND i.maybe_vm AND o.n IS NULL;

@@ -42,32 +42,32 @@ FROM backup_jobs j
 WHERE coalesce(j.management_type, 'AzureIaasVM') = 'AzureIaasVM' AND coalesce(j.operation_key, 'backup') = 'backup'
       AND coalesce(j.status_key, '') NOT IN ('inprogress', 'cancelling');
 
+-- Where two items are in one vault and of one VM, or in one container: they would share jobs. A container has the number of
+-- its first item, so another one in it has another.
+CREATE TABLE sharing_vms AS
+SELECT vault_n, vm_n FROM item_states
+WHERE maybe_vm AND vm_n IN (SELECT vm_n FROM several) GROUP BY vault_n, vm_n HAVING count(*) > 1;
+
+CREATE TABLE sharing_containers AS SELECT DISTINCT container_n FROM item_states WHERE container_n <> n;
+
 -- Whose job it is: of the item of the VM that it names, else of the only item of that container. Two items never share a
--- job; those that would are told.
+-- job; those that would are told. The newest job's badness is in its last bits: 7 where it is not known, so that of the jobs
+-- of one instant that one counts.
 CREATE TABLE jobs_of_items AS
 SELECT item_n, count(*) FILTER (shared) AS shared, count(*) FILTER (badness IS NULL AND coalesce(recent, TRUE) AND NOT shared) AS unclear,
-       count(*) FILTER (badness IN (0, 1) AND recent AND NOT shared) AS good,
+       count(*) FILTER (badness <= 1 AND recent AND NOT shared) AS good,
        count(*) FILTER (badness = 3 AND recent AND NOT shared) AS failed,
-       CASE WHEN count(*) FILTER (shared OR (badness IS NULL AND started IS NULL)) = 0
-                 AND (max(started) FILTER (badness IS NULL) IS NULL
-                      OR max(started) FILTER (badness IS NULL) < max(started) FILTER (badness IS NOT NULL))
-            THEN CASE max(started * 4 + badness) & 3 WHEN 0 THEN 'Completed' WHEN 1 THEN 'CompletedWithWarnings'
-                                                     WHEN 2 THEN 'Cancelled' WHEN 3 THEN 'Failed' END
-       END AS newest
+       CASE WHEN count(*) FILTER (shared OR started IS NULL) = 0 THEN max(started * 8 + coalesce(badness, 7)) & 7 END AS newest
 FROM (
   SELECT i.n AS item_n, c.vm_n IS NOT NULL AS shared, j.badness, j.started, j.recent
   FROM ended_jobs j
   JOIN item_states i ON i.vault_n = j.vault_n AND i.vm_n = j.vm_n AND i.maybe_vm
-  LEFT JOIN (
-    SELECT vault_n, vm_n FROM item_states
-    WHERE maybe_vm AND vm_n IN (SELECT vm_n FROM live WHERE items > 1) GROUP BY vault_n, vm_n HAVING count(*) > 1
-  ) c ON c.vault_n = j.vault_n AND c.vm_n = j.vm_n
+  LEFT JOIN sharing_vms c ON c.vault_n = j.vault_n AND c.vm_n = j.vm_n
   UNION ALL
   SELECT i.n AS item_n, c.container_n IS NOT NULL AS shared, j.badness, j.started, j.recent
   FROM ended_jobs j
   JOIN item_states i ON i.container_n = j.container_n AND i.maybe_vm
-  -- A container has the number of its first item, so another one in it has another.
-  LEFT JOIN (SELECT DISTINCT container_n FROM item_states WHERE container_n <> n) c ON c.container_n = j.container_n
+  LEFT JOIN sharing_containers c ON c.container_n = j.container_n
   WHERE j.vm_n IS NULL
 )
 GROUP BY item_n;
@@ -307,7 +307,7 @@ CREATE VIEW twins AS
 SELECT vm_n, count(*) FILTER (kind = 'vm' AND state <> 'soft-deleted') AS at_least,
        count(*) FILTER (coalesce(state, '') <> 'soft-deleted') AS at_most
 FROM item_states
-WHERE vm_n IN (SELECT vm_n FROM live WHERE items > 1) AND maybe_vm
+WHERE vm_n IN (SELECT vm_n FROM several) AND maybe_vm
 GROUP BY vm_n;
 
 -- Items whose VM may have another one in what was not read of its subscription, and items whose jobs may be there.
@@ -319,9 +319,17 @@ CREATE VIEW hidden_jobs AS
 SELECT i.n, u.cause FROM protected_items i
 JOIN unread u ON u.relation = 'backup_jobs' AND u.subscription = coalesce(i.subscription_id, '');
 
+-- VMs whose items were not all read. Only a live Protected item of theirs is sure; anything else might have a twin in what
+-- was not read.
+CREATE TABLE doubted AS
+SELECT DISTINCT w.n FROM virtual_machines w
+JOIN unread u ON u.relation = 'vm_items' AND u.subscription IN ('*', coalesce(w.subscription_id, ''));
+
 -- What rules compare of an item beside its facts: worked out once, for several views and many rules ask for it.
+-- ``counts_for`` is the number of the VM whose item it surely is.
 CREATE TABLE judged_items AS
 SELECT i.n, i.state,
+       CASE WHEN l.n IS NULL AND (d.n IS NULL OR i.state = 'protected') THEN i.vm_id_n END AS counts_for,
        CASE WHEN c.n IS NOT NULL THEN c.started
             WHEN coalesce(je.cause, js.cause) IS NULL THEN never()
        END AS configured,
@@ -338,7 +346,9 @@ SELECT i.n, i.state,
             WHEN i.last_backup_status_key = 'failed' THEN 'Failed'
             WHEN i.last_backup_status_key = 'cancelled' THEN 'Cancelled'
             WHEN i.last_backup_status IS NOT NULL AND i.last_backup_status_key <> 'inprogress' THEN NULL
-            WHEN coalesce(je.cause, js.cause) IS NULL THEN o.newest
+            WHEN coalesce(je.cause, js.cause) IS NULL
+                 THEN CASE o.newest WHEN 0 THEN 'Completed' WHEN 1 THEN 'CompletedWithWarnings' WHEN 2 THEN 'Cancelled'
+                                    WHEN 3 THEN 'Failed' END
        END AS last_backup_outcome,
        coalesce(o.good + o.failed, 0) AS finished_backup_jobs_min,
        CASE WHEN coalesce(je.cause, js.cause) IS NULL AND coalesce(o.shared, 0) = 0
@@ -372,6 +382,8 @@ LEFT JOIN strays a ON a.n = i.n
 LEFT JOIN planned g ON g.n = i.policy_id_n
 LEFT JOIN jobs_of_items o ON o.item_n = i.n
 LEFT JOIN twins z ON z.vm_n = i.vm_id_n
+LEFT JOIN outdone l ON l.n = i.n
+LEFT JOIN doubted d ON d.n = i.vm_id_n
 LEFT JOIN left_out x ON x.n = i.n
 LEFT JOIN unread ie ON ie.relation = 'vm_items' AND ie.subscription = '*'
 LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
@@ -394,7 +406,7 @@ SELECT vm_id_n AS vm_n,
        string_agg(coalesce(regexp_extract(vault_id, '[^/]*$'), '(vault not known)') || ' ('
                   || coalesce(state, 'state not known') || ')', ', ' ORDER BY n) AS words
 FROM items
-WHERE vm_id_n IN (SELECT vm_n FROM live WHERE items > 1) AND coalesce(kind, 'vm') = 'vm'
+WHERE vm_id_n IN (SELECT vm_n FROM several) AND coalesce(kind, 'vm') = 'vm'
 GROUP BY vm_id_n;
 
 CREATE VIEW item_told AS
@@ -463,37 +475,34 @@ LEFT JOIN unread je ON je.relation = 'backup_jobs' AND je.subscription = '*'
 LEFT JOIN hidden_twins si ON si.n = i.n
 LEFT JOIN hidden_jobs js ON js.n = i.n;
 
--- The live item of each VM, as VM rules see it: one row for every VM. Where items were not all read, only a live
--- Protected item is sure; anything else might have a twin in what was not read.
-CREATE VIEW lives AS
-SELECT w.n, l.item_n, l.items, coalesce(e.cause, s.cause) AS items_cause,
-       CASE WHEN e.cause IS NULL AND s.cause IS NULL OR j.state = 'protected' THEN l.item_n END AS sure_n
-FROM virtual_machines w
-LEFT JOIN live l ON l.vm_n = w.n
-LEFT JOIN judged_items j ON j.n = l.item_n
-LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
-LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '');
-
+-- The live item of each VM, as VM rules see it: one row for every VM, without an item where none is sure.
 CREATE VIEW vm_item AS
-SELECT v.n AS of_vm, i.* EXCLUDE (state, here, agentless),
-       CASE WHEN i.n IS NOT NULL THEN i.state WHEN v.items_cause IS NULL THEN 'none' END AS state,
-       CASE WHEN i.n IS NOT NULL THEN TRUE WHEN v.items_cause IS NULL THEN FALSE END AS here,
+SELECT w.n AS of_vm, i.* EXCLUDE (state, here, agentless),
+       CASE WHEN i.n IS NOT NULL THEN i.state WHEN coalesce(e.cause, s.cause) IS NULL THEN 'none' END AS state,
+       CASE WHEN i.n IS NOT NULL THEN TRUE WHEN coalesce(e.cause, s.cause) IS NULL THEN FALSE END AS here,
        coalesce(i.agentless, FALSE) AS agentless
-FROM lives v
-LEFT JOIN item i ON i.n = v.sure_n;
+FROM virtual_machines w
+LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
+LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '')
+LEFT JOIN item i ON i.counts_for = w.n;
 
 CREATE VIEW vm_item_told AS
-SELECT v.n AS of_vm, i.* EXCLUDE (state, state_note, state_reason, here, agentless),
-       CASE WHEN i.n IS NOT NULL THEN i.state WHEN v.items_cause IS NULL THEN 'none' END AS state,
-       CASE WHEN i.n IS NOT NULL THEN TRUE WHEN v.items_cause IS NULL THEN FALSE END AS here,
+SELECT w.n AS of_vm, i.* EXCLUDE (state, state_note, state_reason, here, agentless),
+       CASE WHEN i.n IS NOT NULL THEN i.state WHEN coalesce(e.cause, s.cause) IS NULL THEN 'none' END AS state,
+       CASE WHEN i.n IS NOT NULL THEN TRUE WHEN coalesce(e.cause, s.cause) IS NULL THEN FALSE END AS here,
        coalesce(i.agentless, FALSE) AS agentless,
-       CASE WHEN i.n IS NULL AND v.items_cause IS NULL THEN 'Not backed up: there is no backup item for this VM.'
+       CASE WHEN i.n IS NULL AND coalesce(e.cause, s.cause) IS NULL
+                 THEN 'Not backed up: there is no backup item for this VM.'
             WHEN i.n IS NOT NULL THEN i.state_note
-                 || CASE WHEN v.items > 1 THEN ' ' || v.items || ' backup items exist for this VM; this one counts.' ELSE '' END
+                 || CASE WHEN l.items > 1 THEN ' ' || l.items || ' backup items exist for this VM; this one counts.' ELSE '' END
        END AS state_note,
-       CASE WHEN i.n IS NULL AND v.items_cause IS NOT NULL
-                 THEN v.items_cause || CASE WHEN v.items > 0 THEN ' (what was read has an item, but none that protects)' ELSE '' END
+       CASE WHEN i.n IS NULL AND coalesce(e.cause, s.cause) IS NOT NULL
+                 THEN coalesce(e.cause, s.cause)
+                      || CASE WHEN l.items > 0 THEN ' (what was read has an item, but none that protects)' ELSE '' END
             ELSE i.state_reason
        END AS state_reason
-FROM lives v
-LEFT JOIN item_told i ON i.n = v.sure_n;
+FROM virtual_machines w
+LEFT JOIN live l ON l.vm_n = w.n
+LEFT JOIN unread e ON e.relation = 'vm_items' AND e.subscription = '*'
+LEFT JOIN unread s ON s.relation = 'vm_items' AND s.subscription = coalesce(w.subscription_id, '')
+LEFT JOIN item_told i ON i.counts_for = w.n;
