@@ -65,15 +65,18 @@ def _subscriptions(estate: Estate, asked: frozenset[str] | None) -> list[Subscri
     spelled: dict[str, str] = {}
     rows: dict[tuple[str, str], int] = {}
     for table in _TOLD_BY:
-        # Only one id of each subscription is read, for its spelling.
         found = estate.query(
-            "SELECT s.subscription_id, s.rows, split_part(t.id, '/', 3)"
-            f" FROM (SELECT subscription_id, count(*) AS rows, min(n) AS n FROM {table}"
-            f" WHERE subscription_id IS NOT NULL GROUP BY subscription_id) s JOIN {table} t ON t.n = s.n",
+            f"SELECT subscription_id, count(*), min(n) FROM {table} WHERE subscription_id IS NOT NULL"
+            " GROUP BY subscription_id",
         )
-        for key, count, spelling in found:
-            spelled.setdefault(key, spelling)
-            rows[key, table] = count
+        rows |= {(key, table): count for key, count, _ in found}
+        # Only one id of each subscription is read, for its spelling, and only where no other table spells it.
+        first = [number for key, _, number in found if key not in spelled]
+        if first:
+            ids = (
+                f"SELECT subscription_id, split_part(id, '/', 3) FROM {table} WHERE n IN ({', '.join(map(str, first))})"
+            )
+            spelled |= dict(estate.query(ids))
     names = dict(estate.query("SELECT subscription_id, display_name FROM subscriptions"))
     lacking: dict[str, set[str]] = {}
     for gap in estate.gaps:

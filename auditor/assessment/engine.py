@@ -113,8 +113,9 @@ def matrix_sql(
 
 
 def outcome_sql(applies: str, require: str) -> str:
-    """Return the SQL of a verdict's letter from two truth values."""
+    """Return the SQL of a verdict's letter from two truth values; each letter is cast once and not in every row."""
+    p, f, u, n = (f"CAST('{letter}' AS {LETTER})" for letter in "pfun")
     return (
-        f"CAST(CASE WHEN excluded IS NOT NULL OR NOT {applies} THEN 'n' WHEN {applies} AND {require} THEN 'p'"
-        f" WHEN {applies} AND NOT {require} THEN 'f' ELSE 'u' END AS {LETTER})"
+        f"CASE WHEN excluded IS NOT NULL OR NOT {applies} THEN {n} WHEN {applies} AND {require} THEN {p}"
+        f" WHEN {applies} AND NOT {require} THEN {f} ELSE {u} END"
     )
