@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 from building import estate
+
+from auditor.cli.app import beyond_the_machine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AUDITOR = str(Path(sys.executable).parent / "auditor")
@@ -410,3 +413,31 @@ def test_events_of_an_export_without_a_time_are_refused_with_a_hint(tmp_path: Pa
     result = run("audit", "--inventory", str(export(tmp_path)), "-o", str(tmp_path / "r.ocsf.ndjson"), folder=tmp_path)
     assert_one_error(result, 2, "need a time", "--as-of")
     assert not (tmp_path / "r.ocsf.ndjson").exists()
+
+
+def test_a_database_that_may_not_take_enough_memory_is_one_line_and_2(tmp_path: Path) -> None:
+    (tmp_path / "auditor.yaml").write_text("engine: {memory: 20MB, spill: .}\n")
+    result = run("audit", "--inventory", str(REPOSITORY / "examples" / "estate"), folder=tmp_path)
+    assert_one_error(result, 2, "the database may not take enough memory", "Raise engine.memory in auditor.yaml.")
+    assert [path.name for path in tmp_path.iterdir()] == ["auditor.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            duckdb.OutOfMemoryException("Out of Memory Error: failed to offload 1\nset by 'max_temp_directory_size'"),
+            "the disk that the database spills to is full",
+        ),
+        (
+            duckdb.IOException("IO Error: Could not write: No space left on device"),
+            "the disk that the database spills to is full",
+        ),
+        (duckdb.IOException("IO Error: Cannot open file"), "cannot go on: IO Error: Cannot open file"),
+    ],
+)
+def test_what_the_database_has_too_little_of_is_said(error: Exception, said: str) -> None:
+    told = beyond_the_machine(error)
+    assert told is not None
+    assert told[0] == said
+    assert beyond_the_machine(ValueError("Out of Memory Error")) is None

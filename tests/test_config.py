@@ -15,6 +15,7 @@ from auditor.bundled import bundled
 from auditor.cli.question import Flags, settle
 from auditor.declared.config import Config, load_config
 from auditor.errors import InputErrors, UsageError
+from auditor.estate.database import connect
 from auditor.reference import SCHEMAS, cases_schema, config_schema, rule_schema
 from auditor.ruleset.load import bundled_files, load_rules
 from auditor.ruleset.settings import Settings
@@ -69,6 +70,7 @@ scope:
   bundled: false
   exclude: [{{reason: r, field: vm.name, equals: a}}]
 exports: {{complete: [backup_jobs, vaults]}}
+engine: {{memory: 2GB, spill: ., threads: 8}}
 outputs: [report.html]
 fail_on: low
 strict: true
@@ -87,6 +89,32 @@ strict: true
     assert config.severities == {"vm-agent-installed": "medium"}
     assert (config.scope.bundled, len(config.scope.exclude)) == (False, 1)
     assert config.exports.complete == ["backup_jobs", "vaults"]
+    assert (config.engine.memory, config.engine.spill, config.engine.threads) == ("2GB", ".", 8)
+
+
+def test_the_database_spills_to_a_folder_that_is_seen_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ours" / "scratch").mkdir(parents=True)
+    (tmp_path / "ours" / "auditor.yaml").write_text("engine: {spill: scratch}\n")
+    engine = load_config(tmp_path / "ours" / "auditor.yaml")[0].engine
+    assert engine.spill == str(tmp_path / "ours" / "scratch")
+    with connect(tmp_path / "auditor-1", engine) as connection:
+        settings = "SELECT current_setting('temp_directory'), current_setting('memory_limit')"
+        assert connection.execute(settings).fetchone() == (f"{engine.spill}/auditor-1", "858.3 MiB")
+
+
+def test_a_folder_to_spill_to_that_is_not_there_is_told_with_its_place() -> None:
+    Path("file").write_text("")
+    for name in ("gone", "file"):
+        assert faults_of(lambda name=name: config_of(f"engine:\n  spill: {name}\n")) == [  # type: ignore[misc]
+            (f"auditor.yaml:2:3: {name} is no folder", "Make it, or leave engine.spill out.")
+        ]
+
+
+def test_memory_and_processors_of_the_database_are_checked_with_their_place() -> None:
+    for text in ("memory: lots", "memory: 0MB", "memory: 1.5GB", "memory: 900", "threads: 0", "threads: two"):
+        ((fault, hint),) = faults_of(lambda text=text: config_of(f"engine:\n  {text}\n"))  # type: ignore[misc]
+        assert fault.startswith("auditor.yaml:2:3: expected "), fault
+        assert hint == SEE
 
 
 @pytest.mark.parametrize("name", ["K", "Kestrelvik Freight", "x" * 200, "<b>\u202e|\n=1+1\x1b[0m", " ß "])

@@ -97,6 +97,7 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
 def test_the_example_configuration_is_accepted(tmp_path: Path) -> None:
     (block,) = blocks(REPOSITORY / "docs" / "configuration.md", "yaml")
     (tmp_path / "our-rules").mkdir()
+    (tmp_path / "scratch").mkdir()
     (rule, _) = blocks(REPOSITORY / "docs" / "writing-rules.md", "yaml")
     (tmp_path / "our-rules" / "vm-has-owner.yaml").write_text(rule)
     (tmp_path / "auditor.yaml").write_text(block)

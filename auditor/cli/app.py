@@ -145,6 +145,10 @@ def _run(interrupts: _Interrupts) -> int:
     ) as error:  # whatever it is, people get a line and scripts a code; AUDITOR_DEBUG gives the traceback
         if interrupts.came:
             return _interrupted()
+        beyond = beyond_the_machine(error)
+        if beyond is not None:
+            _complain(*beyond)
+            return ExitCode.USAGE
         if isinstance(error, OSError):
             _complain(
                 f"cannot go on: {error.strerror or error}", "Check the space and permissions of the disk, and TMPDIR."
@@ -170,6 +174,20 @@ def _check_arguments(arguments: list[str]) -> None:
         if not argument:
             what = f"what is given to {before}" if before.startswith("-") else "an argument"
             raise UsageError(f"{what} is empty", "Leave it out, or name something: is a variable not set?")
+
+
+def beyond_the_machine(error: Exception) -> tuple[str, str] | None:
+    """Say what the database had too little of, and what to do; ``None`` for any other error."""
+    database = sys.modules.get("duckdb")  # only where there is one: it takes long to import
+    if database is None or not isinstance(error, database.OutOfMemoryException | database.IOException):
+        return None
+    first = str(error).splitlines()[0]
+    if "max_temp_directory_size" in str(error) or "No space left" in first:
+        return "the disk that the database spills to is full", "Free some of it, or name another: engine.spill."
+    if isinstance(error, database.OutOfMemoryException):
+        what = first.removeprefix("Out of Memory Error: ")
+        return f"the database may not take enough memory: {what}", "Raise engine.memory in auditor.yaml."
+    return f"cannot go on: {first}", "Check the space and permissions of the disk, and TMPDIR."
 
 
 def _interrupted() -> int:

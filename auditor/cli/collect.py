@@ -10,11 +10,12 @@ import typer
 from auditor import __version__
 from auditor.cli import options
 from auditor.cli.live import LiveFlags, beside, check_inventory, forget, read_azure
-from auditor.cli.question import Flags, azure_settings, read_as_of, read_tables
+from auditor.cli.question import Flags, azure_settings, engine_settings, read_as_of, read_tables
 from auditor.errors import AuditorError, ExitCode, UsageError
 from auditor.text import printable
 
 if TYPE_CHECKING:
+    from auditor.declared.config import Engine
     from auditor.inventory.model import Inventory
 
 
@@ -64,6 +65,7 @@ def collect(
     from auditor.inventory.snapshot import check_target
 
     check_target(output)
+    engine = engine_settings(Flags(config=config))
     with tempfile.TemporaryDirectory(prefix="auditor-") as name:
         folder = Path(name)
         if inventory:
@@ -73,7 +75,7 @@ def collect(
             facts = replace(facts, collected_at=when) if when is not None else facts
         else:
             facts = _read(live, config, folder, output)
-        _write(facts, folder, output)
+        _write(facts, folder, output, engine)
     if not inventory:
         forget(output)
     raise typer.Exit(ExitCode.CANNOT_CONCLUDE if facts.gaps and not inventory else ExitCode.OK)
@@ -89,12 +91,12 @@ def _read(live: LiveFlags, config: Path | None, folder: Path, output: Path) -> "
         raise
 
 
-def _write(facts: "Inventory", folder: Path, output: Path) -> None:
+def _write(facts: "Inventory", folder: Path, output: Path, engine: "Engine") -> None:
     from auditor.estate.database import connect
     from auditor.inventory.facts import load_facts
     from auditor.inventory.snapshot import write_snapshot
 
-    with connect(folder) as connection:
+    with connect(folder, engine) as connection:
         problems = [*facts.problems, *load_facts(connection, facts)]
         manifest = write_snapshot(connection, facts, problems, output, f"azure-backup-auditor {__version__}")
     rows = sum(manifest.tables[table].rows for table in facts.rows)

@@ -12,6 +12,7 @@ from auditor.declared.config import (
     NO_DOCUMENT,
     Azure,
     Config,
+    Engine,
     ParameterValue,
     TableName,
     Threshold,
@@ -102,6 +103,15 @@ def azure_settings(flags: Flags) -> Azure:
         UsageError: something in it is wrong.
     """
     return _config(flags)[0].azure
+
+
+def engine_settings(flags: Flags) -> Engine:
+    """Return what the configuration says about the database; nothing else of it is looked at.
+
+    Raises:
+        UsageError: something in it is wrong.
+    """
+    return _config(flags)[0].engine
 
 
 def read_profile(name: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """auditor.yaml: read, checked against its declared shape, errors with their place."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 
 from auditor.errors import Fault, InputErrors
-from auditor.text import fold
+from auditor.text import fold, visible
 from auditor.yaml_source import Document, Steps, did_you_mean, parse_yaml, read_bytes
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low"]
@@ -130,6 +131,25 @@ class Azure(_Strict, frozen=True):
     ] = 20.0
 
 
+class Engine(_Strict, frozen=True):
+    """What the database that judges may take of the machine."""
+
+    memory: Annotated[
+        str,
+        msgspec.Meta(
+            pattern="^[1-9][0-9]{0,5}(MB|GB)$",
+            description="Memory that it may hold, as 900MB or 4GB; what is beyond waits on disk.",
+        ),
+    ] = "900MB"
+    spill: Annotated[
+        Annotated[str, msgspec.Meta(min_length=1)] | None,
+        msgspec.Meta(
+            description="The folder on whose disk it waits, seen from this file; that of temporary files when left out."
+        ),
+    ] = None
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256, description="Processors that it uses.")] = 2
+
+
 class VaultTemplate(_Strict, frozen=True):
     """Vaults that remediation creates where none is right."""
 
@@ -232,6 +252,7 @@ class Config(_Strict, frozen=True):
     ] = None
     scope: Annotated[Scope, msgspec.Meta(description="Which resources are not judged.")] = Scope()
     azure: Annotated[Azure, msgspec.Meta(description="How Azure is read.")] = Azure()
+    engine: Annotated[Engine, msgspec.Meta(description="What the database may take of the machine.")] = Engine()
     remediation: Annotated[Remediation, msgspec.Meta(description="What auditor plan makes.")] = Remediation()
     exports: Annotated[Exports, msgspec.Meta(description="What is known about the exports.")] = Exports()
     exemptions: Annotated[
@@ -277,6 +298,13 @@ def load_config(path: Path) -> tuple[Config, Document, str]:
     if twice:
         hint = "Letter case does not count in values of tags. Keep one."
         raise InputErrors([document.fault(("rpo", "hours", value), f"{value} stands twice", hint) for value in twice])
+    if config.engine.spill is not None:
+        spill = path.parent / config.engine.spill
+        if not spill.is_dir() or not os.access(spill, os.W_OK | os.X_OK):
+            what = "cannot be written to" if spill.is_dir() else "is no folder"
+            hint = "Make it, or leave engine.spill out."
+            raise InputErrors([document.fault(("engine", "spill"), f"{visible(str(spill))} {what}", hint)])
+        config = msgspec.structs.replace(config, engine=msgspec.structs.replace(config.engine, spill=str(spill)))
     return config, document, hashlib.sha256(data).hexdigest()
 
 
@@ -344,6 +372,7 @@ _SHAPES: dict[Steps, type[msgspec.Struct]] = {
     ("scope",): Scope,
     ("rpo",): Rpo,
     ("azure",): Azure,
+    ("engine",): Engine,
     ("remediation",): Remediation,
     ("remediation", "vault"): VaultTemplate,
     ("remediation", "policy"): PolicyTemplate,

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from auditor.declared.config import Rpo
+from auditor.declared.config import Engine, Rpo
 from auditor.declared.exemptions import NO_EXEMPTIONS, Exemptions
 from auditor.declared.intents import TAG, IntentMap, VaultFacts
 from auditor.estate.disks import read_disks
@@ -23,9 +23,8 @@ from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold, visible
 
-# What the database may hold in memory; the rest of a large estate waits on disk.
-MEMORY = "900MB"
 _ROWS = 2_000  # fetched at once
+_ENGINE = Engine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,19 @@ class Estate:
         return not any(gap.table in (table, EVERY_TABLE) for gap in self.gaps)
 
 
-def connect(spill: Path | None = None, *, bounded: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open an empty database in memory; with a folder to ``spill`` to, what is beyond ``MEMORY`` goes there."""
-    config: dict[str, Any] = {"threads": 2, "preserve_insertion_order": True}
-    if spill is not None:
-        config |= {"temp_directory": str(spill / "spill")}
-        config |= {"memory_limit": MEMORY} if bounded else {}
+def connect(folder: Path | None = None, engine: Engine = _ENGINE, *, bounded: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open an empty database in memory.
+
+    Args:
+        folder: where an audit's files are; what is beyond the engine's memory goes there, or where the engine says.
+        engine: what the database may take of the machine.
+        bounded: hold it to its memory.
+    """
+    config: dict[str, Any] = {"threads": engine.threads, "preserve_insertion_order": True}
+    if folder is not None:
+        spill = Path(engine.spill) / folder.name if engine.spill is not None else folder / "spill"
+        config |= {"temp_directory": str(spill)}
+        config |= {"memory_limit": engine.memory} if bounded else {}
     return quiet_connection(**config)
 
 
@@ -87,6 +93,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     exempt_from: Sequence[str] = (),
     subscriptions: frozenset[str] = frozenset(),
     change: Change | None = None,
+    engine: Engine = _ENGINE,
 ) -> Estate:
     """Load an inventory, merge what was read twice, and make the subjects.
 
@@ -103,11 +110,12 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
         subscriptions: folded ids of those that somebody asked about; one that nothing is in is a gap.
         change: what would be different.
+        engine: what the database may take of the machine.
     """
     now = as_of if as_of is not None else inventory.collected_at
     # What happened while the inventory was read may be in it: it is no later than now.
     until = now if as_of is not None else inventory.collected_until or now
-    connection = connect(folder, bounded=change is None)  # what an UPDATE keeps of old rows cannot wait on disk
+    connection = connect(folder, engine, bounded=change is None)  # what an UPDATE keeps of old rows cannot wait on disk
     loader = _Loader(connection, folder)
     problems = [*inventory.problems, *load_facts(connection, inventory, change)]
     wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}
@@ -185,6 +193,8 @@ class _Loader:
             if not table.relation:
                 continue
             self._relation_tags(table, names)
+            if not names:
+                continue
             differing = self.connection.execute(
                 f"SELECT f.key, t.name_key FROM facts_tags t JOIN facts_{table.name} f ON f.n = t.n WHERE t.kind = ?"
                 " AND list_contains(?, t.name_key) GROUP BY ALL HAVING count(DISTINCT t.value_key) > 1 ORDER BY ALL",
@@ -426,6 +436,8 @@ def _without_vms(connection: duckdb.DuckDBPyConnection, looked_into: frozenset[s
 def _crosses_subscriptions(connection: duckdb.DuckDBPyConnection) -> bool:
     row = connection.execute(
         "SELECT count(*) FROM items WHERE kind = 'vm' AND vm_id_key IS NOT NULL"
+        # Most begin with it, and are not taken apart.
+        " AND NOT starts_with(vm_id_key, '/subscriptions/' || subscription_id || '/')"
         " AND split_part(CAST(vm_id_key AS VARCHAR), '/', 3) <> subscription_id",
     ).fetchone()
     return row is not None and row[0] > 0
