@@ -4,8 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remediation test check check-reports check-formats screenshots lint types layers docs docs-check format golden bench \
-  constraints clean
+.PHONY: help demo demo-remediation test test-spark check check-reports check-formats screenshots lint types layers docs docs-check \
+  format golden bench constraints clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -30,6 +30,13 @@ demo-remediation: $(READY) ## Audit, plan, apply and audit again, on a stand-in 
 
 test: $(READY) ## Run all Python tests
 	$(BIN)/python -m pytest -q -n auto
+
+test-spark: ## Run the tests of --engine spark in an environment of their own (needs Java 17 or newer)
+	$(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check 'pyspark>=4,<5' 'sqlglot>=30,<31'
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	.venv-spark/bin/python -m pytest -q tests/test_spark.py
 
 check: test lint types layers docs-check ## Run the tests and every other check
 
@@ -75,4 +82,4 @@ constraints: $(READY) ## Pin newer versions of what the package and its checks n
 	  --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o constraints.txt pyproject.toml
 
 clean: ## Remove what was made here
-	rm -rf .venv tests/browser/node_modules out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-spark tests/browser/node_modules out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from auditor.assessment.sql import Context, compile_condition
@@ -12,6 +11,7 @@ from auditor.declared.config import NO_DOCUMENT, Intents
 from auditor.declared.intents import IntentMap
 from auditor.estate.database import Estate, open_estate
 from auditor.estate.fields import FIELDS, FROM, SEES, SUBJECTS, TABLE_OF, Field, Subject, TagName
+from auditor.inventory.facts import Connection
 from auditor.inventory.model import Inventory
 from auditor.inventory.tables import DETAILS, TABLES
 from auditor.reference import SCHEMAS, pages
@@ -95,7 +95,7 @@ def views_of(relation: str) -> list[str]:
     return ["item_told", "vm_item_told"] if relation == "item" else [relation]
 
 
-def types_of(connection: duckdb.DuckDBPyConnection, view: str) -> dict[str, str]:
+def types_of(connection: Connection, view: str) -> dict[str, str]:
     return {name: str(kind) for name, kind, *_ in connection.execute(f"DESCRIBE {view}").fetchall()}
 
 

@@ -20,6 +20,7 @@ from auditor.assessment.json_pieces import json_pieces
 from auditor.assessment.model import (
     SCHEMA_VERSION,
     Coverage,
+    Finding,
     GapInfo,
     InventoryInfo,
     Options,
@@ -35,7 +36,7 @@ from auditor.assessment.question import Question
 from auditor.assessment.run_id import run_id
 from auditor.assessment.trend import with_trend
 from auditor.declared.exemptions import Exemption
-from auditor.estate.database import Estate, open_estate
+from auditor.estate.database import Database, Estate, open_estate
 from auditor.estate.fields import FIELDS, KIND_NAMES
 from auditor.gate import Counts, Gate, decide
 from auditor.inventory.facts import Change
@@ -63,7 +64,13 @@ class Assessment:
 
 
 def assess(
-    inventory: Inventory, folder: Path, question: Question, *, brief: bool = False, change: Change | None = None
+    inventory: Inventory,
+    folder: Path,
+    question: Question,
+    *,
+    brief: bool = False,
+    change: Change | None = None,
+    database: Database | None = None,
 ) -> Assessment:
     """Judge an inventory.
 
@@ -74,6 +81,7 @@ def assess(
         brief: the report only sums up, without resources, outcomes and findings: of a million VMs it takes no time and
             no memory. It is not signed.
         change: judge the inventory as it would be after this.
+        database: an empty one to judge it in; DuckDB's in this process when ``None``.
     """
     config = question.config
     conditions = [
@@ -94,6 +102,7 @@ def assess(
         exempt_from=[rule_id for condition in conditions for rule_id in exemptions_asked_for(condition)],
         subscriptions=question.subscriptions,
         change=change,
+        database=database,
         engine=config.engine,
     )
     asked = asked_about(inventory, question)
@@ -102,9 +111,7 @@ def assess(
     entries = question.exemptions.entries
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     shown = [] if brief else matrices
-    findings = [finding for matrix in shown for finding in find_evidence(estate, matrix, exemptions=entries)]
-    # What somebody answers for comes last: there is nothing to do about it now.
-    findings.sort(key=lambda found: (found.exempt, rank[found.severity], _WORST_FIRST[found.outcome], found.rule))
+    findings = find_findings(estate, shown, entries)
     counts = {rule_id: counted for matrix in matrices for rule_id, counted in _counts(estate, matrix).items()}
     judged = sorted(((rule, counts[rule.id]) for rule in question.rules), key=lambda pair: rank[pair[0].severity])
     missing = causes_that_matter(estate, judged, asked)
@@ -149,6 +156,17 @@ def assess(
     if question.history is not None:
         report = with_trend(report, question.history)
     return Assessment(sign(report), estate, folder, matrices, entries)
+
+
+def find_findings(
+    estate: Estate, matrices: Sequence[Matrix], exemptions: Sequence[Exemption], most: int | None = None
+) -> list[Finding]:
+    """Return the fails and unknowns, worst first; no more than ``most`` of each rule."""
+    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    found = [finding for matrix in matrices for finding in find_evidence(estate, matrix, None, exemptions, most)]
+    # What somebody answers for comes last: there is nothing to do about it now.
+    found.sort(key=lambda one: (one.exempt, rank[one.severity], _WORST_FIRST[one.outcome], one.rule))
+    return found
 
 
 def asked_about(inventory: Inventory, question: Question) -> frozenset[str] | None:

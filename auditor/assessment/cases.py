@@ -17,7 +17,7 @@ from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.model import Outcome
 from auditor.assessment.sql import Context, compile_condition
 from auditor.errors import Fault, InputErrors
-from auditor.estate.database import Estate, connect
+from auditor.estate.database import Estate, LocalDatabase, connect
 from auditor.estate.fields import FIELDS, SEES, TABLE_OF, Field, Relation, TagName, exempt_from, from_sql
 from auditor.inventory.model import Gap
 from auditor.ruleset.conditions import check_words
@@ -301,7 +301,8 @@ def _tables(connection: duckdb.DuckDBPyConnection, rule: BoundRule, case: Case) 
         Gap(TABLE_OF[name], "", "not-exported", f"the case does not say whether there is a {name}", "")
         for name in unread
     )
-    return Estate(connection, case.now, gaps, reach_all=False, problems={}, declared_complete=frozenset())
+    database = LocalDatabase(connection, ())
+    return Estate(database, case.now, gaps, reach_all=False, problems={}, declared_complete=frozenset())
 
 
 def _key_of(case: Case, relation: str) -> str:

@@ -1,6 +1,8 @@
 """What was looked at and what was not: tables, gaps, exclusions, assumptions, notices."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -109,10 +111,12 @@ def _kind_coverage(estate: Estate, matrix: Matrix) -> KindCoverage:
 
 def _excluded(estate: Estate, matrix: Matrix) -> list[Excluded]:
     rows = estate.query(
-        f"SELECT v.excluded, count(*), (list(s.id ORDER BY s.n))[1:3] FROM {matrix.table} v"
-        f" JOIN {matrix.subject} s ON s.n = v.n WHERE v.excluded IS NOT NULL"
-        " GROUP BY v.excluded ORDER BY v.excluded",
+        "SELECT x.excluded, x.found, s.id FROM (SELECT excluded, n, count(*) OVER (PARTITION BY excluded) AS found,"
+        " row_number() OVER (PARTITION BY excluded ORDER BY n) AS place"
+        f" FROM {matrix.table} WHERE excluded IS NOT NULL) x"
+        f" JOIN {matrix.subject} s ON s.n = x.n WHERE x.place <= 3 ORDER BY x.excluded, x.n",
     )
+    groups = [(out, [row[2] for row in group]) for out, group in groupby(rows, key=itemgetter(0, 1))]
     return [
         Excluded(
             reason=matrix.exclusions[number].reason,
@@ -120,7 +124,7 @@ def _excluded(estate: Estate, matrix: Matrix) -> list[Excluded]:
             count=count,
             examples=examples,
         )
-        for number, count, examples in rows
+        for (number, count), examples in groups
     ]
 
 

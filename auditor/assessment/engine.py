@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
-
 from auditor.assessment.sql import Context, Sql, compile_condition
 from auditor.errors import AuditorError
 from auditor.estate.fields import SUBJECTS, Subject, from_sql
+from auditor.inventory.facts import Connection
 from auditor.ruleset.model import BoundRule, Exclusion
 
 
@@ -21,7 +20,7 @@ LETTER = "ENUM('p', 'f', 'u', 'n')"
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """The verdicts of one kind of subject: a DuckDB table ``verdicts_KIND``.
+    """The verdicts of one kind of subject: a table ``verdicts_KIND``.
 
     Columns: ``n``, ``excluded`` (the number of the exclusion that keeps the resource out, or null), and a letter for
     each rule (see ``column``). Rows are in the order of ``n``, which is that of the folded ids. ``narrowed`` tells that
@@ -41,7 +40,7 @@ class Matrix:
 
 
 def judge(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     rules: Sequence[BoundRule],
     exclusions: Sequence[Exclusion],
     now: int | None,

@@ -48,6 +48,7 @@ def find_evidence(
     matrix: Matrix,
     keys: Sequence[str] | None = None,
     exemptions: Sequence[Exemption] = (),
+    most: int | None = None,
 ) -> Iterator[Finding]:
     """Yield the verdicts of one kind of resource with their evidence, by rule and then by resource.
 
@@ -56,6 +57,7 @@ def find_evidence(
         matrix: the verdicts.
         keys: the resources to show, all their verdicts; when ``None``, every fail and unknown.
         exemptions: what the numbers of the table ``exempted`` mean.
+        most: of each rule show no more than these, fails first, in the order of the resources.
     """
     subject, context = matrix.subject, Context(matrix.subject, estate.now, whole_tables(estate))
     # One pass for all rules, row by row: a join for each rule, or all rows at once, would cost more than the report.
@@ -68,6 +70,8 @@ def find_evidence(
     wanted, values = " OR ".join(f"v.{column(view.rule.id)} IN ('f', 'u')" for view in views), []
     if keys is not None:
         wanted, values = f"{subject}.key IN (SELECT unnest(?))", [list(keys)]
+    elif most is not None:
+        wanted = f"{subject}.n IN ({' UNION ALL '.join(_first(matrix, view.rule, most) for view in views)})"
     winners = {}
     if exemptions:
         said = [_exemption(exemption) for exemption in exemptions]
@@ -88,7 +92,16 @@ def find_evidence(
     for findings in found:
         # The order of the resources: sorted here, the database need not hold all of their cells at once.
         findings.sort(key=itemgetter(0))
+        if most is not None:  # rows are here for any of their rules
+            findings[:] = sorted(sorted(findings, key=lambda entry: entry[1].outcome)[:most], key=itemgetter(0))
         yield from (finding for _, finding in findings)
+
+
+def _first(matrix: Matrix, rule: BoundRule, most: int) -> str:
+    letter = column(rule.id)
+    # One more SELECT around it: Spark takes parentheses alone for a subquery that has one value.
+    ordered = f"SELECT n FROM {matrix.table} WHERE {letter} IN ('f', 'u') ORDER BY {letter}, n LIMIT {most}"
+    return f"SELECT n FROM ({ordered}) AS first_ones"
 
 
 def _with_findings(estate: Estate, matrix: Matrix) -> list[BoundRule]:

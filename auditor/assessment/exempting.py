@@ -19,9 +19,7 @@ def exempt_verdicts(estate: Estate, matrices: Sequence[Matrix], exemptions: Exem
     Returns:
         Every exemption, by id.
     """
-    estate.connection.execute(
-        "CREATE OR REPLACE TABLE exempted (rule VARCHAR, n INTEGER, letter VARCHAR, number INTEGER)"
-    )
+    parts, values = [], []
     wanted = {entry.rule for entry in exemptions.entries}
     matched: dict[int, tuple[int, int]] = {}
     judged = {rule.id: matrix for matrix in matrices for rule in matrix.rules}
@@ -36,11 +34,13 @@ def exempt_verdicts(estate: Estate, matrices: Sequence[Matrix], exemptions: Exem
             [rule_id],
         )
         matched |= {number: (resources, open_ones) for number, resources, open_ones in rows}
-        estate.connection.execute(
-            f"INSERT INTO exempted SELECT ?, c.n, any_value({letter}), min(c.number) {covered}"
-            f" AND e.live AND {letter} IN ('f', 'u') GROUP BY c.n",
-            [rule_id, rule_id],
+        parts.append(
+            f"SELECT CAST(? AS VARCHAR) AS rule, c.n, any_value(CAST({letter} AS VARCHAR)) AS letter,"
+            f" min(c.number) AS number {covered} AND e.live AND {letter} IN ('f', 'u') GROUP BY c.n"
         )
+        values += [rule_id, rule_id]
+    none = "SELECT '' AS rule, 0 AS n, '' AS letter, 0 AS number WHERE FALSE"
+    estate.connection.execute(f"CREATE OR REPLACE TABLE exempted AS {' UNION ALL '.join(parts) or none}", values)
     counted = dict(estate.query("SELECT number, count(*) FROM exempted GROUP BY number"))
     infos = []
     for number, entry in enumerate(exemptions.entries):

@@ -412,6 +412,36 @@ class Report(_Part, frozen=True):
     trend: Trend | None = None
 
 
+class SnapshotJudged(_Part, frozen=True):
+    """A snapshot among many, and what was found in it; the parts are those of report.json."""
+
+    snapshot: Annotated[str, msgspec.Meta(description="its URL, as in the column snapshot of the verdicts")]
+    as_of: str | None
+    inventory: InventoryInfo
+    summary: Summary
+    coverage: Coverage
+    gaps: list[GapInfo]
+    exemptions: list[ExemptionInfo]
+    rules: list[RuleInfo]
+    frameworks: list[FrameworkInfo]
+    findings: Annotated[
+        list[Finding], msgspec.Meta(description="no more of each rule than most_findings; its counts have them all")
+    ]
+    run_id: str
+
+
+class Survey(_Part, frozen=True):
+    """survey.json: many snapshots, each judged by itself at its own time."""
+
+    schema_version: Literal["1.0"]
+    tool: Tool
+    options: Options
+    counts: Annotated[Counts, msgspec.Meta(description="verdicts in all of them")]
+    gate: Annotated[Gate, msgspec.Meta(description="1 where it is that of any snapshot, else 3 where any, else 0")]
+    most_findings: Annotated[int, msgspec.Meta(description="how many findings of a rule a snapshot has at most")]
+    snapshots: list[SnapshotJudged]
+
+
 class ReportId(_Part, frozen=True):
     """A report that was compared."""
 

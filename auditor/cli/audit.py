@@ -13,6 +13,7 @@ from auditor.cli import options
 from auditor.cli.annotations import Annotations, check_annotations, print_annotations
 from auditor.cli.live import LiveFlags, check_inventory, read_azure
 from auditor.cli.question import DEFAULT_CONFIG, Flags, settle
+from auditor.cli.spark import audit_by_spark, check_engine
 from auditor.cli.summary import Summary, add_summary, check_summary
 from auditor.errors import UsageError
 from auditor.ruleset.settings import Settings
@@ -78,6 +79,12 @@ def audit(
     login: options.LoginOption = None,
     *,
     no_instance_views: options.NoInstanceViews = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", help="duckdb (default): this machine; spark: snapshots at any URL that Spark reads, many too."
+        ),
+    ] = "duckdb",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any unknown verdict.")] = False,
 ) -> None:
     """Evaluate an inventory, or Azure as it is now, and report.
@@ -104,8 +111,14 @@ def audit(
         framework,
     )
     check_annotations(annotations)
+    by_spark = check_engine(engine)
     settings = settle(flags)
     outputs = output or settings.config.outputs
+    live = LiveFlags(subscription, management_group, tenant, cloud, login, no_instance_views)
+    if by_spark:
+        whole = {"--baseline": baseline, "--summary": summary, "--annotations": annotations, "--history": history}
+        unusable = [flag for flag, value in whole.items() if value is not None]
+        audit_by_spark(inventory, settings, primary_endpoint, live, outputs, unusable)
     from auditor.formats import writer_for, writes_matrix
 
     writers = [writer_for(name) for name in outputs]
@@ -127,7 +140,6 @@ def audit(
         and bool(writers)
         and all(writes_matrix(writer) for writer, _ in writers)
     )
-    live = LiveFlags(subscription, management_group, tenant, cloud, login, no_instance_views)
     with assessed(inventory, settings, primary_endpoint, live, earlier, past, brief=brief) as assessment:
         report = assessment.report
         if earlier is not None:

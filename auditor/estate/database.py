@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import msgspec
@@ -18,13 +18,26 @@ from auditor.estate.fields import TagName
 from auditor.estate.regions import UNPAIRED_REGIONS
 from auditor.estate.retention import read_retention
 from auditor.estate.schedule import Runs, read_schedule
-from auditor.inventory.facts import Change, load_facts, quiet_connection
+from auditor.inventory.facts import Change, Connection, Cursor, load_facts, quiet_connection
 from auditor.inventory.model import EVERY_TABLE, Gap, Inventory, Problem
 from auditor.inventory.tables import TABLES, Table
 from auditor.text import fold, visible
 
 _ROWS = 2_000  # fetched at once
 _ENGINE = Engine()
+
+
+class Database(Connection, Protocol):
+    """What holds an estate: DuckDB, or another database that takes its SQL."""
+
+    def add_rows(self, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]], /) -> None:
+        """Make a table of rows that Python has; ``types`` are DuckDB's, by column."""
+
+    def seal(self) -> None:
+        """Reach for nothing any more but what the estate is made of; rules are other people's."""
+
+    def close(self) -> None:
+        """Let go of all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,7 @@ class Estate:
         declared_complete: tables that the caller declared to be whole.
     """
 
-    connection: duckdb.DuckDBPyConnection
+    connection: Database
     now: int | None
     gaps: tuple[Gap, ...]
     reach_all: bool
@@ -93,6 +106,7 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     exempt_from: Sequence[str] = (),
     subscriptions: frozenset[str] = frozenset(),
     change: Change | None = None,
+    database: Database | None = None,
     engine: Engine = _ENGINE,
 ) -> Estate:
     """Load an inventory, merge what was read twice, and make the subjects.
@@ -110,17 +124,23 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
         exempt_from: the rules whose exemptions rules ask for, as ``vm.exempt_from.RULE``.
         subscriptions: folded ids of those that somebody asked about; one that nothing is in is a gap.
         change: what would be different.
+        database: an empty one to load it into; DuckDB's in this process when ``None``.
         engine: what the database may take of the machine.
     """
     now = as_of if as_of is not None else inventory.collected_at
     # What happened while the inventory was read may be in it: it is no later than now.
     until = now if as_of is not None else inventory.collected_until or now
-    connection = connect(folder, engine, bounded=change is None)  # what an UPDATE keeps of old rows cannot wait on disk
-    loader = _Loader(connection, folder)
+    # What an UPDATE keeps of old rows cannot wait on disk.
+    connection = database or LocalDatabase(
+        connect(folder, engine, bounded=change is None),
+        [folder, *(snapshot.folder for snapshot in inventory.snapshots)],
+    )
+    loader = _Loader(connection)
     problems = [*inventory.problems, *load_facts(connection, inventory, change)]
     wanted = {*tags, TagName("vault", TAG), *tags_of_scopes(exemptions)}
     problems += loader.tags(wanted | ({TagName("vm", fold(rpo.tag))} if rpo is not None else set()))
-    loader.rows("unpaired_regions", {"location": "VARCHAR"}, ({"location": region} for region in UNPAIRED_REGIONS))
+    unpaired = ({"location": region} for region in UNPAIRED_REGIONS)
+    connection.add_rows("unpaired_regions", {"location": "VARCHAR"}, unpaired)
     loader.schedules()
     loader.retentions()
     loader.disks()
@@ -129,7 +149,6 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     load_exemptions(connection, exemptions, now, exempt_from)
     connection.execute(f"CREATE MACRO now_us() AS CAST({'NULL' if now is None else now} AS BIGINT)")
     connection.execute(f"CREATE MACRO until_us() AS CAST({'NULL' if until is None else until} AS BIGINT)")
-    connection.execute("CREATE TABLE unread (relation VARCHAR, subscription VARCHAR, cause VARCHAR)")
     folder_of_sql = Path(__file__).parent
     connection.execute((folder_of_sql / "items.sql").read_text(encoding="utf-8"))
     found = {*_unattributed(connection), *_unheld(connection, inventory.gaps, subscriptions)}
@@ -140,17 +159,13 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     gaps = sorted({*inventory.gaps, *found, *_without_vms(connection, looked_into)})
     reach_all = vaults_anywhere or _crosses_subscriptions(connection)
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
-    loader.rows("unread_rows", types, _unread(gaps, reach_all=reach_all))
-    connection.execute("INSERT INTO unread SELECT * FROM unread_rows")
+    connection.add_rows("unread", types, _unread(gaps, reach_all=reach_all))
     connection.execute(
         (folder_of_sql / "subjects.sql")
         .read_text(encoding="utf-8")
         .replace("-- {vm.exempt_from}", exempt_from_sql(exempt_from))
     )
-    # Nothing after this needs other files or the network; rules are other people's.
-    folders = [str(folder), *(str(snapshot.folder) for snapshot in inventory.snapshots)]
-    connection.execute("SET allowed_directories = ?", [folders])
-    connection.execute("SET enable_external_access = false")
+    connection.seal()
     return Estate(
         connection,
         now,
@@ -161,22 +176,27 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     )
 
 
-class _Loader:
-    """Turns NDJSON into tables."""
+class LocalDatabase:
+    """DuckDB in this process; the first of the folders takes files of its own, the others are read."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
+        """Keep both."""
         self.connection = connection
-        self.folder = folder
+        self.folders = folders
         self.encoder = msgspec.json.Encoder()
 
-    def rows(self, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
-        """Make a table of rows that Python has."""
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Cursor:
+        """Run a statement, or several without values."""
+        return self.connection.execute(sql, values)
+
+    def add_rows(self, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]], /) -> None:
+        """Make a table of rows that Python has, by way of NDJSON."""
         lines = [self.encoder.encode(row) + b"\n" for row in rows]
         columns = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
         self.connection.execute(f"CREATE TABLE {name} ({columns})")
         if not lines:
             return
-        path = self.folder / f"{name}.rows.ndjson"
+        path = self.folders[0] / f"{name}.rows.ndjson"
         path.write_bytes(b"".join(lines))
         described = "{" + ", ".join(f"'{column}': '{kind}'" for column, kind in types.items()) + "}"
         self.connection.execute(
@@ -184,6 +204,22 @@ class _Loader:
             f" maximum_object_size = {max(1_000_000, *map(len, lines))})",
             [str(path)],
         )
+
+    def seal(self) -> None:
+        """Allow the folders only, and no network."""
+        self.connection.execute("SET allowed_directories = ?", [[str(folder) for folder in self.folders]])
+        self.connection.execute("SET enable_external_access = false")
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.connection.close()
+
+
+class _Loader:
+    """Makes the tables that Python has a part in."""
+
+    def __init__(self, connection: Database) -> None:
+        self.connection = connection
 
     def tags(self, wanted: set[TagName]) -> list[Problem]:
         """Make one narrow table of the wanted tags for each relation; tell where a tag was read twice and differs."""
@@ -244,7 +280,7 @@ class _Loader:
         distinct = self.connection.execute(
             "SELECT DISTINCT schedule_policy FROM backup_policies WHERE schedule_policy IS NOT NULL ORDER BY 1",
         ).fetchall()
-        self.rows("schedules", types, (_schedule_row(text) for (text,) in distinct))
+        self.connection.add_rows("schedules", types, (_schedule_row(text) for (text,) in distinct))
 
     def retentions(self) -> None:
         """Work out each distinct retention once."""
@@ -254,7 +290,8 @@ class _Loader:
             "SELECT DISTINCT retention_policy FROM backup_policies WHERE retention_policy IS NOT NULL ORDER BY 1",
         ).fetchall()
         read = ((text, read_retention(text)) for (text,) in distinct)
-        self.rows("retentions", types, ({"retention_policy": text, **asdict(retention)} for text, retention in read))
+        rows = ({"retention_policy": text, **asdict(retention)} for text, retention in read)
+        self.connection.add_rows("retentions", types, rows)
 
     def disks(self) -> None:
         """Work out once which disks each distinct list leaves out of each distinct set of disks."""
@@ -267,14 +304,13 @@ class _Loader:
         ).fetchall()
         read = ((exclusion, luns, read_disks(exclusion, luns)) for exclusion, luns in distinct)
         rows = ({"disk_exclusion": text, "data_disk_luns": luns, **asdict(disks)} for text, luns, disks in read)
-        self.rows("disk_exclusions", types, rows)
+        self.connection.add_rows("disk_exclusions", types, rows)
 
     def objectives(self, rpo: Rpo | None) -> None:
         """Read the recovery point objectives that VMs name in a tag; a value nobody declared is not known."""
-        self.connection.execute(
-            "CREATE TABLE objectives (n INTEGER, hours DOUBLE, source VARCHAR, reason VARCHAR)",
-        )
         if rpo is None:
+            types = {"n": "INTEGER", "hours": "DOUBLE", "source": "VARCHAR", "reason": "VARCHAR"}
+            self.connection.add_rows("objectives", types, ())
             return
         tag = TagName("vm", fold(rpo.tag))
         hours = {fold(value.strip()): amount for value, amount in rpo.hours.items()}
@@ -289,9 +325,11 @@ class _Loader:
             }
             for (value,) in named
         )
-        self.rows("objective_words", {"value": "VARCHAR", "hours": "DOUBLE", "reason": "VARCHAR"}, rows)
+        types = {"value": "VARCHAR", "hours": "DOUBLE", "reason": "VARCHAR"}
+        self.connection.add_rows("objective_words", types, rows)
         self.connection.execute(
-            "INSERT INTO objectives SELECT v.n, w.hours, ?, CASE WHEN w.hours IS NULL THEN coalesce(w.reason, ?) END"
+            "CREATE TABLE objectives AS SELECT v.n, w.hours, CAST(? AS VARCHAR) AS source,"
+            " CASE WHEN w.hours IS NULL THEN coalesce(w.reason, ?) END AS reason"
             " FROM virtual_machines v LEFT JOIN vm_tags t ON t.n = v.n"
             f" LEFT JOIN objective_words w ON w.value = t.{tag.column}_key"
             f" WHERE t.{tag.column}_here OR NOT v.tags_read",
@@ -321,7 +359,7 @@ class _Loader:
                     "reason": intent.reason,
                 },
             )
-        self.rows("intents", types, rows)
+        self.connection.add_rows("intents", types, rows)
 
 
 def _schedule_row(text: str) -> dict[str, Any]:
@@ -354,7 +392,7 @@ def _management_groups(chain: str | None) -> list[str] | None:
     return [fold(name) for name in names if isinstance(name, str)] if all(names) else None
 
 
-def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
+def _unattributed(connection: Connection) -> list[Gap]:
     """Items that may protect a VM and do not say which: they leave a hole for any VM of their subscription."""
     rows = connection.execute(
         "SELECT coalesce(subscription_id, ''), count(*), min(id) FROM items WHERE vm_id IS NULL"
@@ -373,7 +411,7 @@ def _unattributed(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
     ]
 
 
-def _uncounted(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
+def _uncounted(connection: Connection) -> list[Gap]:
     """Vaults whose policies count more VMs than there are items of the vault: their items were not exported.
 
     Counted by vault, since an item may have gone over to another policy between two exports.
@@ -399,7 +437,7 @@ def _uncounted(connection: duckdb.DuckDBPyConnection) -> list[Gap]:
     ]
 
 
-def _unheld(connection: duckdb.DuckDBPyConnection, gaps: Sequence[Gap], asked: frozenset[str]) -> list[Gap]:
+def _unheld(connection: Connection, gaps: Sequence[Gap], asked: frozenset[str]) -> list[Gap]:
     """Subscriptions that were asked about, and of which the inventory holds nothing and says nothing."""
     held = {gap.scope for gap in gaps if gap.table == EVERY_TABLE}
     for table in TABLES if asked else ():
@@ -417,7 +455,7 @@ def _unheld(connection: duckdb.DuckDBPyConnection, gaps: Sequence[Gap], asked: f
     ]
 
 
-def _without_vms(connection: duckdb.DuckDBPyConnection, looked_into: frozenset[str]) -> list[Gap]:
+def _without_vms(connection: Connection, looked_into: frozenset[str]) -> list[Gap]:
     """Subscriptions that are to be judged, and of which only what may belong to others' VMs was read."""
     rows = connection.execute("SELECT DISTINCT subscription_id FROM virtual_machines").fetchall() if looked_into else []
     return [
@@ -433,7 +471,7 @@ def _without_vms(connection: duckdb.DuckDBPyConnection, looked_into: frozenset[s
     ]
 
 
-def _crosses_subscriptions(connection: duckdb.DuckDBPyConnection) -> bool:
+def _crosses_subscriptions(connection: Connection) -> bool:
     row = connection.execute(
         "SELECT count(*) FROM items WHERE kind = 'vm' AND vm_id_key IS NOT NULL"
         # Most begin with it, and are not taken apart.

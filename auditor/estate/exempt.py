@@ -7,11 +7,13 @@
 """
 
 from collections.abc import Iterable
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from auditor.declared.exemptions import Exemption, Exemptions
 from auditor.estate.fields import SUBJECTS, TABLE_OF, Subject, TagName, exempt_from
+
+if TYPE_CHECKING:
+    from auditor.estate.database import Database
 
 _COLUMNS = {
     "number": "INTEGER",
@@ -33,7 +35,7 @@ def tags_of_scopes(exemptions: Exemptions) -> list[TagName]:
 
 
 def load_exemptions(
-    connection: duckdb.DuckDBPyConnection,
+    connection: "Database",
     exemptions: Exemptions,
     now: int | None,
     wanted: Iterable[str],
@@ -59,9 +61,7 @@ def load_exemptions(
         )
         for number, entry in enumerate(exemptions.entries)
     ]
-    cells: list[list[object]] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in _COLUMNS]
-    lists = ", ".join(f"unnest(CAST(? AS {kind}[])) AS {name}" for name, kind in _COLUMNS.items())
-    connection.execute(f"CREATE TABLE exemptions AS SELECT {lists}", cells)
+    connection.add_rows("exemptions", _COLUMNS, (dict(zip(_COLUMNS, row, strict=True)) for row in rows))
     tags = sorted({tag.column for tag in tags_of_scopes(exemptions)})
     for subject in SUBJECTS:
         of_subject = {_tag(entry).column for entry in exemptions.entries if entry.subject == subject}
@@ -109,7 +109,7 @@ def exempt_from_sql(wanted: Iterable[str]) -> str:
     return "".join(columns)
 
 
-def _answers(connection: duckdb.DuckDBPyConnection, exemptions: Exemptions, wanted: list[str]) -> None:
+def _answers(connection: "Database", exemptions: Exemptions, wanted: list[str]) -> None:
     """Find the VMs that are exempt from the wanted rules, and those that may or may not be."""
     columns, joins, values = ["v.n"], [], []
     for place, rule in enumerate(wanted):

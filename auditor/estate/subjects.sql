@@ -399,11 +399,14 @@ JOIN judged_items j ON j.n = i.n
 LEFT JOIN item_tags t ON t.n = i.n;
 
 -- The same with words: why a value is not known, and what messages say of it.
-CREATE MACRO in_hours(hours) AS regexp_replace(printf('%.1f', CAST(hours AS DOUBLE)), '[.]0$', '');
+-- Hours to a tenth, a half rounded up; printf rounds halves one way in one database and another way in the next.
+CREATE MACRO tenths(hours) AS floor(hours * 10 + 0.5);
+CREATE MACRO in_hours(hours) AS CAST(CAST(floor(tenths(hours) / 10) AS BIGINT) AS VARCHAR)
+  || CASE WHEN tenths(hours) % 10 = 0 THEN '' ELSE '.' || CAST(CAST(tenths(hours) % 10 AS BIGINT) AS VARCHAR) END;
 
 CREATE VIEW twins_told AS
 SELECT vm_id_n AS vm_n,
-       string_agg(coalesce(regexp_extract(vault_id, '[^/]*$'), '(vault not known)') || ' ('
+       string_agg(coalesce(split_part(vault_id, '/', -1), '(vault not known)') || ' ('
                   || coalesce(state, 'state not known') || ')', ', ' ORDER BY n) AS words
 FROM items
 WHERE vm_id_n IN (SELECT vm_n FROM several) AND coalesce(kind, 'vm') = 'vm'
@@ -413,7 +416,7 @@ CREATE VIEW item_told AS
 SELECT i.*,
        CASE i.state
             WHEN 'protected' THEN 'Protected by policy ' || coalesce(p.name, '(not known)') || ' in vault '
-                 || coalesce(u.name, regexp_extract(i.vault_id, '[^/]*$'), '(not known)') || '.'
+                 || coalesce(u.name, split_part(i.vault_id, '/', -1), '(not known)') || '.'
             WHEN 'initial-backup-pending' THEN 'Backup is configured, but the first backup has not been taken.'
             WHEN 'configuring' THEN 'Protection is still being configured.'
             WHEN 'stopped' THEN 'Protection is stopped: old recovery points may remain, no new ones are taken.'

@@ -23,9 +23,7 @@ _WRITING = "COMPRESSION zstd, COMPRESSION_LEVEL 1, WRITE_BLOOM_FILTER false, DIC
 def write_verdicts(assessment: Assessment, file: BinaryIO) -> None:
     """Write the whole matrix, straight out of the database."""
     path = assessment.folder / "verdicts.parquet"
-    parts = " UNION ALL BY NAME ".join(
-        _part(matrix, exemptions=bool(assessment.exemptions)) for matrix in assessment.matrices
-    )
+    parts = " UNION ALL BY NAME ".join(f"({select})" for select in verdict_rows(assessment))
     assessment.estate.connection.execute("SET threads = 1")  # so that rows keep their order, and files their bytes
     assessment.estate.connection.execute(
         f"COPY ({parts}) TO {quoted(str(path))} (FORMAT parquet, ROW_GROUP_SIZE {_CHUNK}, {_WRITING})",
@@ -33,6 +31,11 @@ def write_verdicts(assessment: Assessment, file: BinaryIO) -> None:
     with path.open("rb") as made:
         shutil.copyfileobj(made, file)
     path.unlink()
+
+
+def verdict_rows(assessment: Assessment) -> list[str]:
+    """Return a query for each kind of resource: its rows of the matrix."""
+    return [_part(matrix, exemptions=bool(assessment.exemptions)) for matrix in assessment.matrices]
 
 
 def _part(matrix: Matrix, *, exemptions: bool) -> str:
@@ -45,9 +48,9 @@ def _part(matrix: Matrix, *, exemptions: bool) -> str:
     exempt, joined = "CAST(NULL AS VARCHAR[])", ""
     if exemptions:
         named = ", ".join(quoted(rule.id) for rule in matrix.rules)
-        of_kind = f"SELECT n, list(rule ORDER BY rule) AS rules FROM exempted WHERE rule IN ({named}) GROUP BY n"
+        of_kind = f"SELECT n, list_sort(list(rule)) AS rules FROM exempted WHERE rule IN ({named}) GROUP BY n"
         exempt, joined = "x.rules", f" LEFT JOIN ({of_kind}) x ON x.n = v.n"
     return (
-        f"(SELECT '{subject}' AS kind, s.id AS resource_id, s.subscription_id, {exempt} AS exempt, {rules}"
-        f" FROM {matrix.table} v JOIN {TABLE_OF[subject]} s ON s.n = v.n{joined})"
+        f"SELECT '{subject}' AS kind, s.id AS resource_id, s.subscription_id, {exempt} AS exempt, {rules}"
+        f" FROM {matrix.table} v JOIN {TABLE_OF[subject]} s ON s.n = v.n{joined}"
     )

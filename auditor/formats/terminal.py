@@ -15,6 +15,7 @@ from auditor.assessment.model import (
     FrameworkInfo,
     Report,
     Resource,
+    Survey,
     Trend,
 )
 from auditor.estate.fields import KIND_NAMES
@@ -50,6 +51,22 @@ def print_summary(report: Report, console: Console, outputs: Sequence[str]) -> N
     """Print the summary; on a terminal rows are cut to its width and sentences wrapped, piped both are left whole."""
     for line in _summary(report, outputs):
         print_line(console, line)
+
+
+def print_survey(survey: Survey, console: Console, outputs: Sequence[str]) -> None:
+    """Print a line for each snapshot, and what all of them come to."""
+    for judged in survey.snapshots:
+        verdict, when = judged.summary.verdict, judged.as_of or "of unknown time"
+        said = f"  {when}  {judged.snapshot}: {judged.summary.sentence}"
+        print_line(console, cut(told((f"{verdict:<15}", VERDICTS[verdict]), said)))
+    counts, gate = survey.counts, survey.gate
+    total = f"{counts.passed:,} pass, {counts.fail:,} fail, {counts.unknown:,} unknown"
+    print_line(console, told(f"{len(survey.snapshots):,} snapshots: {total}, {counts.not_applicable:,} not applicable"))
+    hidden = len(gate.reasons) - MOST_LINES
+    more = f"; and {hidden:,} more" if hidden > 0 else ""
+    print_line(console, told((f"Exit code {gate.exit_code}: ", "bold"), "; ".join(gate.reasons[:MOST_LINES]) + more))
+    for output in outputs:
+        print_line(console, told(f"Wrote {output}"))
 
 
 def told(*parts: str | tuple[str, str]) -> Text:

@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -93,6 +93,30 @@ def links_of(table: Table) -> dict[str, tuple[str, str]]:
     return links
 
 
+class Cursor(Protocol):
+    """The answer to a query; ``description`` has a sequence for each column, its name first."""
+
+    @property
+    def description(self) -> Any:  # noqa: ANN401 -- what the databases declare
+        """The columns."""
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row, ``None`` after the last."""
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """Return the next rows, none after the last."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return all rows that are left."""
+
+
+class Connection(Protocol):
+    """A database that takes DuckDB's SQL, and answers as DuckDB does."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Cursor:
+        """Run a statement, or several without values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What would be different of an inventory.
@@ -108,9 +132,7 @@ class Change:
     updates: Mapping[str, Sequence[tuple[Mapping[str, Any], Sequence[str]]]]
 
 
-def load_facts(
-    connection: duckdb.DuckDBPyConnection, inventory: Inventory, change: Change | None = None
-) -> list[Problem]:
+def load_facts(connection: Connection, inventory: Inventory, change: Change | None = None) -> list[Problem]:
     """Make the tables of facts in an empty database, as they are or as they would be after a change.
 
     Returns:
@@ -133,9 +155,7 @@ def load_facts(
     return problems
 
 
-def _merge(
-    connection: duckdb.DuckDBPyConnection, table: Table, inventory: Inventory, change: Change | None
-) -> list[Problem]:
+def _merge(connection: Connection, table: Table, inventory: Inventory, change: Change | None) -> list[Problem]:
     """Make the table of facts of all that was read; where rows are of one resource, one row of them."""
     name = f"facts_{table.name}"
     types = stored_columns(table)
@@ -167,7 +187,7 @@ def _merge(
     return problems
 
 
-def _update(connection: duckdb.DuckDBPyConnection, name: str, values: Mapping[str, Any], keys: Sequence[str]) -> None:
+def _update(connection: Connection, name: str, values: Mapping[str, Any], keys: Sequence[str]) -> None:
     """Give rows other values; what could not be used of the old ones no longer matters."""
     cells = ", ".join(f'"{column}" = ?' for column in values)
     named = f"[{', '.join(map(quoted, values))}]"
@@ -183,7 +203,7 @@ def _update(connection: duckdb.DuckDBPyConnection, name: str, values: Mapping[st
     )
 
 
-def _number(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def _number(connection: Connection, name: str) -> None:
     connection.execute(
         f"ALTER TABLE {name} ADD COLUMN n INTEGER; UPDATE {name} SET n = place.n FROM"
         f" (SELECT rowid AS r, row_number() OVER (ORDER BY key) - 1 AS n FROM {name}) place"
@@ -191,7 +211,7 @@ def _number(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     )
 
 
-def link_facts(connection: duckdb.DuckDBPyConnection) -> None:
+def link_facts(connection: Connection) -> None:
     """Number what the ids of all tables name, and the containers of items and jobs."""
     named: dict[str, list[tuple[str, str]]] = {}
     for table in TABLES:
@@ -231,7 +251,7 @@ def _link(key: str) -> str:
     return key.removesuffix("key") + "n"
 
 
-def _gather_tags(connection: duckdb.DuckDBPyConnection) -> None:
+def _gather_tags(connection: Connection) -> None:
     described = ", ".join(f"{column} {kind}" for column, kind in TAG_COLUMNS.items())
     connection.execute(f"CREATE TABLE facts_tags ({described})")
     for table in TABLES:
@@ -280,7 +300,7 @@ def _snapshot_sql(table: Table, snapshot: Snapshot, *, with_links: bool) -> str:
     missing = [column.name for column in columns_of(table) if column.name not in held]
     for column, kind in stored_columns(table).items():
         if column == "bad" and missing:
-            cells.append(f"list_concat(bad, [{', '.join(quoted(name) for name in missing)}]) AS bad")
+            cells.append(f"list_concat(coalesce(bad, []), [{', '.join(quoted(name) for name in missing)}]) AS bad")
         elif column == "source" and not with_links:
             cells.append(f"{quoted(snapshot.name)} || ': ' || source AS source")
         else:
@@ -301,7 +321,7 @@ def _snapshot_sql(table: Table, snapshot: Snapshot, *, with_links: bool) -> str:
     return f"SELECT {', '.join(cells)} FROM read_parquet({file}) LEFT JOIN ({tags}) USING (n){here}"
 
 
-def _disagreements(connection: duckdb.DuckDBPyConnection, table: Table, name: str) -> list[Problem]:
+def _disagreements(connection: Connection, table: Table, name: str) -> list[Problem]:
     problems = []
     types = stored_columns(table)
     for column in columns_of(table):
@@ -342,21 +362,19 @@ def _merged(name: str, types: Mapping[str, str]) -> str:
 
 def _with_absence(table: Table) -> str:
     """Select the facts of a table with their declared meaning where they are absent."""
-    cells = []
+    cells: dict[str, str] = {}
     for column in table.columns:
         if column.absent not in _MEANINGS:
             continue
         name, meaning = column.name, _MEANINGS[column.absent]
         given = f" AND {column.given}" if column.given else ""
-        cells.append(
+        cells[name] = (
             f"CASE WHEN {name} IS NULL AND NOT coalesce(list_contains(bad, '{name}'), FALSE){given} THEN {meaning}"
-            f" ELSE {name} END AS {name}",
+            f" ELSE {name} END AS {name}"
         )
-    replaced = f" REPLACE ({', '.join(cells)})" if cells else ""
+    facts = ", ".join([f"* EXCLUDE ({', '.join(cells)})", *cells.values()]) if cells else "*"
     shown = "'/subscriptions/' || subscription_id || '/resourceGroups/' || resource_group_name"
-    return (
-        f"SELECT *{replaced}, {shown} AS resource_group_id, {_GROUP} AS resource_group_id_key FROM facts_{table.name}"
-    )
+    return f"SELECT {facts}, {shown} AS resource_group_id, {_GROUP} AS resource_group_id_key FROM facts_{table.name}"
 
 
 def _twin(column: str, *, twins: bool) -> str:
@@ -379,7 +397,7 @@ def _short(value: str) -> str:
     return value if len(value) <= 80 else value[:77] + "..."
 
 
-def _view_of(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+def _view_of(connection: Connection, name: str, select: str) -> None:
     connection.execute(f"CREATE VIEW {name} AS {select}")
 
 

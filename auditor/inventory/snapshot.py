@@ -27,7 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 _AGAIN = "Take it again (auditor collect)."
 TABLE_NAMES = frozenset(table.name for table in TABLES)
-_PROBLEM = ("table", "key", "column", "reason")
+PROBLEM_COLUMNS = ("table", "key", "column", "reason")
 _CHUNK = 100_000  # rows in a group: what a writer holds in memory
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -167,10 +167,10 @@ def _copy(connection: duckdb.DuckDBPyConnection, folder: Path, name: str, select
 
 def _copy_problems(connection: duckdb.DuckDBPyConnection, folder: Path, problems: Iterable[Problem]) -> TableFile:
     rows = sorted(set(problems))
-    described = ", ".join(f'"{column}" VARCHAR' for column in _PROBLEM)
+    described = ", ".join(f'"{column}" VARCHAR' for column in PROBLEM_COLUMNS)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE facts_problems ({described})")
     if rows:
-        lists = [[getattr(row, column) for row in rows] for column in _PROBLEM]
+        lists = [[getattr(row, column) for row in rows] for column in PROBLEM_COLUMNS]
         connection.execute("INSERT INTO facts_problems SELECT unnest(?), unnest(?), unnest(?), unnest(?)", lists)
     return _copy(connection, folder, "problems", "SELECT * FROM facts_problems ORDER BY ALL")
 
@@ -201,17 +201,27 @@ def open_snapshot(folder: Path) -> Inventory:
     Raises:
         UsageError: it is half-written, damaged, or of a format that this version does not know.
     """
-    manifest, digest = _manifest(folder)
-    for name, held in manifest.tables.items():
-        _verify(folder, name, held)
-    missing = [name for name in ("virtual_machines", "tags", "problems") if name not in manifest.tables]
-    if missing:
-        raise _broken(folder, f"its manifest names no table {missing[0]}")
+    data = _manifest_bytes(folder)
+    manifest = read_manifest(data, folder)
+    for held in manifest.tables.values():
+        _verify(folder, held)
+    return inventory_of(manifest, data, folder, _problems(folder, manifest.tables["problems"].rows))
+
+
+def inventory_of(manifest: Manifest, data: bytes, folder: Path, problems: tuple[Problem, ...]) -> Inventory:
+    """Return what a snapshot holds, whose files were verified.
+
+    Args:
+        manifest: what it says of itself.
+        data: the bytes of that.
+        folder: where it is.
+        problems: the rows of its table ``problems``, sorted.
+    """
     later = [table.name for table in TABLES if table.name not in manifest.tables]
     columns = {name: frozenset(held.columns) for name, held in manifest.tables.items()}
     collected_at = parse_time(manifest.collected_at) if manifest.collected_at is not None else None
     if manifest.collected_at is not None and collected_at is None:
-        raise _broken(folder, "its collected_at is not a time")
+        raise broken(folder, "its collected_at is not a time")
     until = parse_time(manifest.collected_until) if manifest.collected_until is not None else None
     unread = sorted(
         f"{table.name}.{column.name}"
@@ -235,13 +245,15 @@ def open_snapshot(folder: Path) -> Inventory:
             for name in later
             if name not in OPTIONAL_TABLES
         ),
-        problems=_problems(folder, manifest.tables["problems"].rows),
+        problems=problems,
         sources=tuple(Source(source.name, source.sha256, source.rows) for source in manifest.sources),
         ignored=manifest.ignored,
         passed_over=(),
         collected_at=collected_at,
         collected_until=until,
-        snapshots=(Snapshot(folder, without_surrogates(folder.resolve().name), columns, digest),),
+        snapshots=(
+            Snapshot(folder, without_surrogates(folder.resolve().name), columns, hashlib.sha256(data).hexdigest()),
+        ),
         assumed=frozenset(entry.table for entry in manifest.coverage if entry.state == "assumed"),
         notices=(
             *manifest.notices,
@@ -280,51 +292,73 @@ def subscriptions_in(snapshot: Snapshot, table: str) -> set[str]:
     return {subscription for (subscription,) in found if subscription}
 
 
-def _manifest(folder: Path) -> tuple[Manifest, str]:
-    """Return the manifest and the SHA-256 of its bytes."""
+def _manifest_bytes(folder: Path) -> bytes:
     try:
-        data = (folder / MANIFEST).read_bytes()
+        return (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:
-        raise _broken(folder, f"it has no {MANIFEST}: it was not written to its end") from error
+        raise broken(folder, f"it has no {MANIFEST}: it was not written to its end") from error
     except OSError as error:
         raise UsageError(f"cannot read {folder / MANIFEST}: {error.strerror}", "Check the permissions.") from error
+
+
+def read_manifest(data: bytes, folder: Path | str) -> Manifest:
+    """Read a manifest that a snapshot in a folder, or at a URL, has.
+
+    Raises:
+        UsageError: it is damaged, or of a format that this version does not know.
+    """
     try:
         # The format first: what else stands there is for those who know it.
         number = msgspec.json.decode(data, type=_Format).format
         if number > FORMAT:
             message = f"{folder} is a snapshot of format {number}; this version reads up to {FORMAT}"
             raise UsageError(message, "Read it with the version that wrote it, or a newer one.")
-        return msgspec.json.decode(data, type=Manifest), hashlib.sha256(data).hexdigest()
+        manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.DecodeError as error:
-        raise _broken(folder, f"{MANIFEST}: {str(error)[:200]}") from error
+        raise broken(folder, f"{MANIFEST}: {str(error)[:200]}") from error
+    for name, held in manifest.tables.items():
+        if held.file != f"{name}.parquet":
+            raise broken(folder, f"its manifest names a file {held.file} for {name}")
+    missing = [name for name in ("virtual_machines", "tags", "problems") if name not in manifest.tables]
+    if missing:
+        raise broken(folder, f"its manifest names no table {missing[0]}")
+    return manifest
 
 
 class _Format(msgspec.Struct, frozen=True):
     format: Annotated[int, msgspec.Meta(ge=1)]
 
 
-def _verify(folder: Path, name: str, held: TableFile) -> None:
-    if held.file != f"{name}.parquet":
-        raise _broken(folder, f"its manifest names a file {held.file} for {name}")
+def _verify(folder: Path, held: TableFile) -> None:
     try:
         with (folder / held.file).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _broken(folder, f"{held.file}: {error.strerror}") from error
+        raise broken(folder, f"{held.file}: {error.strerror}") from error
+    check_hash(folder, held, digest)
+
+
+def check_hash(folder: Path | str, held: TableFile, digest: str) -> None:
+    """Complain about a file that is another one than the manifest says.
+
+    Raises:
+        UsageError: its SHA-256 differs.
+    """
     if digest != held.sha256:
-        raise _broken(folder, f"{held.file} is not the file that was written (its SHA-256 differs)")
+        raise broken(folder, f"{held.file} is not the file that was written (its SHA-256 differs)")
 
 
 def _problems(folder: Path, rows: int) -> tuple[Problem, ...]:
     if not rows:
         return ()
     with quiet_connection() as connection:
-        columns = ", ".join(f'"{column}"' for column in _PROBLEM)
+        columns = ", ".join(f'"{column}"' for column in PROBLEM_COLUMNS)
         found = connection.execute(f"SELECT {columns} FROM read_parquet({quoted(folder / 'problems.parquet')})")
         return tuple(sorted(Problem(*row) for row in found.fetchall()))
 
 
-def _broken(folder: Path, why: str) -> UsageError:
+def broken(folder: Path | str, why: str) -> UsageError:
+    """Return the error of a snapshot that cannot be used."""
     return UsageError(f"{visible(str(folder))} is no usable snapshot: {visible(why)}", _AGAIN)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from auditor.assessment.model import OUTCOMES, Diff, Report
+from auditor.assessment.model import OUTCOMES, Diff, Report, Survey
 from auditor.assessment.trend import Run
 from auditor.declared.attestations import KEYS
 from auditor.declared.config import Config
@@ -307,6 +307,11 @@ def diff_schema() -> dict[str, Any]:
     return _of_type(Diff, "diff.schema.json", "diff.json: what is different between two reports")
 
 
+def survey_schema() -> dict[str, Any]:
+    """Return the JSON Schema of what ``auditor audit --engine spark -o survey.json`` writes."""
+    return _of_type(Survey, "survey.schema.json", "survey.json: what is in many snapshots, each judged by itself")
+
+
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema of what ``auditor plan -o plan.json`` writes."""
     return _of_type(Plan, "plan.schema.json", "plan.json: the steps that would turn failing verdicts")
@@ -331,6 +336,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "attestations": attestations_schema,
     "report": report_schema,
     "diff": diff_schema,
+    "survey": survey_schema,
     "plan": plan_schema,
     "run": run_schema,
 }

@@ -1,0 +1,1 @@
+"""The same verdicts by Apache Spark, where one machine is too small."""
