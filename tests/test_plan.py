@@ -95,7 +95,8 @@ def test_a_vm_without_backup_goes_into_the_vault_and_policy_that_are_right() -> 
         f"{vault_id()}/backupFabrics/Azure/protectionContainers/IaasVMContainer;iaasvmcontainerv2;rg;naked"
         "/protectedItems/VM;iaasvmcontainerv2;rg;naked"
     )
-    (nothing_there,) = step.preconditions
+    nothing_there, machine = step.preconditions
+    assert (machine.path, machine.equals) == (vm_id("naked"), {})
     assert (nothing_there.path, nothing_there.equals) == (step.request.path, None)
     assert plan.projected.after_apply.failing == 0
     assert plan.projected.after_first_backup.turned == 1
