@@ -310,7 +310,7 @@ def test_the_name_of_a_tag_of_objectives_may_have_braces(run: Run, tmp_path: Pat
 
 def test_collect_asks_for_the_name_of_an_inventory(run: Run, tmp_path: Path) -> None:
     code, said = run("collect", "-o", "new", "--inventory", "")
-    assert (code, "an inventory without a name" in said) == (2, True)
+    assert (code, "what is given to --inventory is empty" in said) == (2, True)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UsageError, match="no usable snapshot"):
         open_snapshot(Path("nowhere"))
