@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from auditor.library import Evaluation, LoadedInventory, Verdict, evaluate, load_inventory, load_rules
+    from auditor.api import Evaluation, LoadedInventory, Verdict, evaluate, load_inventory, load_rules
 
 __version__ = "0.1.0"
 __all__ = ["Evaluation", "LoadedInventory", "Verdict", "__version__", "evaluate", "load_inventory", "load_rules"]
@@ -18,4 +18,4 @@ if not TYPE_CHECKING:
         """Load the library when something of it is first asked for: the command does without it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module("auditor.library"), name)
+        return getattr(import_module("auditor.api"), name)

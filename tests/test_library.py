@@ -14,7 +14,7 @@ from building import NOW, estate
 from test_command import run
 
 import auditor
-from auditor import LoadedInventory, evaluate, library, load_inventory, load_rules
+from auditor import LoadedInventory, api, evaluate, load_inventory, load_rules
 from auditor.errors import InputErrors, UsageError
 from auditor.timestamps import parse_recent, parse_time
 
@@ -35,7 +35,7 @@ def small(**said: Any) -> LoadedInventory:
     return load_inventory("estate.json", **said)
 
 
-def outcomes(found: library.Evaluation, rule: str) -> dict[str, str]:
+def outcomes(found: api.Evaluation, rule: str) -> dict[str, str]:
     return {verdict.resource.lower(): verdict.outcome for verdict in found.verdicts if verdict.rule == rule}
 
 
@@ -47,7 +47,7 @@ def complaint(call: Callable[[], object]) -> tuple[str, str]:
 
 def test_the_examples_of_the_library_and_its_page_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    assert doctest.testmod(library) == (0, 15)
+    assert doctest.testmod(api) == (0, 15)
     assert doctest.testfile(str(REPOSITORY / "docs" / "library.md"), module_relative=False) == (0, 13)
 
 
