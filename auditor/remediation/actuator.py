@@ -44,13 +44,11 @@ class Refusal:
         return f"{self.code}{f' ({self.status})' if self.status else ''}{said}"
 
 
-# Of Azure's codes for "one thing at a time", those of the backup service and of Resource Manager. No list of them is
-# published; https://learn.microsoft.com/azure/backup/backup-azure-vms-troubleshoot names the first three.
+# Parts of Azure's codes for "one thing at a time", of the backup service and of Resource Manager. No list of them is
+# known to us: a code that is missing here fails its step, which the next run looks at again.
 _UNDER_WAY = (
     "ObjectLocked",
     "OperationInProgress",
-    "BackupOperationInProgress",
-    "AnotherOperationInProgress",
     "ConcurrentOperation",
     "ConflictingOperation",
     "ConflictingUserInput",
