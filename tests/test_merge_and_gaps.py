@@ -791,9 +791,9 @@ def hostile() -> Audited:
         tags = {text: text, f"{TAG}{text}": text}
         built.vm(text, id=source, tags=tags)
         if number % 2:
-            built.item(text, id=item_id(f"{number}", vault=vault_id(f"v{number}")), sourceResourceId=source)
+            built.item(text, id=item_id(f"{number}"), sourceResourceId=source)
+            built.policy(text, {"schedulePolicyType": text}, id=policy_id(f"p{number}"), protectedItemsCount=1)
         built.vault(text, "LocallyRedundant", id=vault_id(f"v{number}"), tags={TAG: text, text: text})
-        built.policy(text, {"schedulePolicyType": text}, id=policy_id(f"p{number}"), protectedItemsCount=1)
     return built.whole().audit()
 
 
@@ -802,7 +802,7 @@ def test_hostile_text_in_names_and_tags_breaks_nothing() -> None:
     assert len(found.outcomes[PROTECTED]) == len(HOSTILE)
     assert sorted(found.outcomes[PROTECTED]) == sorted("fp"[number % 2] for number in range(len(HOSTILE)))
     assert set(found.outcomes[REDUNDANCY]) == {"u"}
-    assert found.outcomes[RUNS].count("u") >= len(HOSTILE)
+    assert found.outcomes[RUNS].count("u") >= len(HOSTILE) // 2
 
 
 def test_hostile_text_in_messages_is_made_visible() -> None:
