@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from auditor.assessment.assess import Assessment, assess
 from auditor.assessment.model import OUTCOMES, Finding, Report
 from auditor.assessment.question import Question
@@ -303,6 +305,12 @@ def _assess(
             subscriptions=subscriptions,
         ),
     )
+
+
+def plain(report: Report) -> Json:
+    """Return a report as JSON has it."""
+    value: Json = msgspec.to_builtins(report, enc_hook=list)
+    return value
 
 
 def microseconds(text: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from building import estate
+from building import estate, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -91,14 +91,14 @@ def spoilt(value: Any, evil: str) -> Any:
 
 def forged(base: Report, evil: str) -> Report:
     """Return a report with a hostile text in nearly everything it says, as somebody could sign one."""
-    plain: dict[str, Any] = msgspec.to_builtins(base)
-    made = spoilt(plain, evil)
-    made["outcomes"] = plain["outcomes"]
-    for rule, was in zip(made["rules"], plain["rules"], strict=True):
+    was_said = plain(base)
+    made = spoilt(was_said, evil)
+    made["outcomes"] = was_said["outcomes"]
+    for rule, was in zip(made["rules"], was_said["rules"], strict=True):
         rule["id"], rule["resource"] = was["id"], was["resource"]
-    for resource, was in zip(made["resources"], plain["resources"], strict=True):
+    for resource, was in zip(made["resources"], was_said["resources"], strict=True):
         resource["id"] = was["id"]
-    for finding, was in zip(made["findings"], plain["findings"], strict=True):
+    for finding, was in zip(made["findings"], was_said["findings"], strict=True):
         finding["resource"] = was["resource"]
     report = msgspec.convert(made, Report)
     exemption = ExemptionInfo(

@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 from arm import Estate, Principal
 from arm.graph_rows import container_rows, row_of
@@ -23,6 +22,7 @@ from building import (
     estate,
     group_id,
     hourly,
+    plain,
     policy_id,
     vm_id,
 )
@@ -129,7 +129,7 @@ def table_form(rows: list[Json]) -> Json:
 
 def told(audited: Audited) -> Json:
     """Return all that a report says, but which bytes it was made of."""
-    said: Json = msgspec.to_builtins(audited.report)
+    said = plain(audited.report)
     return {name: part for name, part in said.items() if name not in ("content_sha256", "inventory", "run_id")}
 
 

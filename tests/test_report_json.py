@@ -14,7 +14,7 @@ from building import estate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect as kinds
-from test_baseline import known, refused, resigned, written
+from test_baseline import refused, resigned
 from test_exemptions import entry
 
 from auditor.assessment import json_pieces
@@ -182,11 +182,3 @@ def test_what_is_signed_and_no_report_is_refused(change: Callable[[Any], object]
     said = refused(resigned(change))
     assert "is no report of auditor: " in said
     assert fault in said
-
-
-def test_texts_that_repeat_are_kept_once() -> None:
-    report = read_report(written(known(a="none", b="none")))
-    one, other = report.findings
-    assert one.expected is other.expected
-    assert one.evidence[0].expected is other.evidence[0].expected
-    assert report.resources[0].subscription is report.resources[1].subscription

@@ -24,7 +24,7 @@ from test_engine_against_oracle import (
     vm,
 )
 
-from auditor.assessment.assess import Assessment, assess, find_findings
+from auditor.assessment.assess import Assessment, assess, first_findings
 from auditor.assessment.question import Question, question_of
 from auditor.assessment.sql import Context, compile_condition
 from auditor.cli.question import Flags, settle
@@ -177,7 +177,7 @@ def test_days_of_the_example_estate_are_judged_by_tasks_and_by_sql_of_spark_as_e
         folder = tmp_path / "many" / "/".join(one.url.split("/")[-2:])
         here = assess(open_snapshot(folder), tmp_path, question, brief=True)
         assert report == here.report
-        assert judged.findings == find_findings(here.estate, here.matrices, here.exemptions, most=1_000)
+        assert judged.findings == first_findings(here.estate, here.matrices, here.exemptions, most=1_000)
         assert [row for row in written if row["snapshot"] == one.url] == rows_here(here, one.url)
         assert len(judged.findings) > 30
         assert any(row["exempt"] for row in written if row["snapshot"] == one.url)

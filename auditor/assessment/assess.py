@@ -1,10 +1,10 @@
 """The one function that strings inventory, declarations and rules together into an assessment."""
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +13,7 @@ from auditor import __version__
 from auditor.assessment.baseline import new_violations, with_baseline
 from auditor.assessment.coverage import causes_that_matter, coverage_of, idle_notices, rules_with_gaps
 from auditor.assessment.engine import Matrix, column, judge
-from auditor.assessment.evidence import condition_words, find_evidence, whole_tables
+from auditor.assessment.evidence import condition_words, evidence_of_rows, find_evidence, whole_tables
 from auditor.assessment.exempting import exempt_verdicts, exemption_notices
 from auditor.assessment.frameworks import attestation_notices, attestations_at, frameworks
 from auditor.assessment.json_pieces import json_pieces
@@ -32,6 +32,7 @@ from auditor.assessment.model import (
     Tool,
     VerdictWord,
 )
+from auditor.assessment.on_disk import OnDisk
 from auditor.assessment.question import Question
 from auditor.assessment.run_id import run_id
 from auditor.assessment.trend import with_trend
@@ -111,7 +112,7 @@ def assess(
     entries = question.exemptions.entries
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     shown = [] if brief else matrices
-    findings = find_findings(estate, shown, entries)
+    findings = find_findings(estate, matrices, entries) if not brief else []
     counts = {rule_id: counted for matrix in matrices for rule_id, counted in _counts(estate, matrix).items()}
     judged = sorted(((rule, counts[rule.id]) for rule in question.rules), key=lambda pair: rank[pair[0].severity])
     missing = causes_that_matter(estate, judged, asked)
@@ -129,6 +130,7 @@ def assess(
     notices = [*idle_notices(judged), *exemption_notices(exemptions, matrices), *attestation_notices(controls)]
     coverage = coverage_of(inventory, estate, matrices, question, notices, asked)
     options = _options(question)
+    resources = (resource for matrix in shown for resource in _resources(estate, matrix))
     report = Report(
         schema_version=SCHEMA_VERSION,
         content_sha256=_ZERO,
@@ -141,7 +143,7 @@ def assess(
         gaps=[GapInfo(table=g.table, scope=g.scope, kind=g.kind, cause=g.cause, hint=g.hint) for g in estate.gaps],
         exemptions=exemptions,
         rules=[_rule_info(rule, counted, question.framework) for rule, counted in judged],
-        resources=[resource for matrix in shown for resource in _resources(estate, matrix)],
+        resources=OnDisk.of(Resource, resources) if not brief else [],
         outcomes=dict(sorted(pair for matrix in shown for pair in _outcomes(estate, matrix))),
         findings=findings,
         frameworks=controls,
@@ -158,15 +160,36 @@ def assess(
     return Assessment(sign(report), estate, folder, matrices, entries)
 
 
-def find_findings(
-    estate: Estate, matrices: Sequence[Matrix], exemptions: Sequence[Exemption], most: int | None = None
+def find_findings(estate: Estate, matrices: Sequence[Matrix], exemptions: Sequence[Exemption]) -> OnDisk[Finding]:
+    """Return the fails and unknowns, worst first."""
+    findings, order, place = OnDisk(Finding), array("q"), _places(matrices)
+    for matrix in matrices:
+        for n, finding in evidence_of_rows(estate, matrix, None, exemptions):
+            findings.add(finding)
+            order.append((place(finding) << 32) + n)  # one number: of millions it takes little memory
+    findings.arrange(order)
+    return findings
+
+
+def first_findings(
+    estate: Estate, matrices: Sequence[Matrix], exemptions: Sequence[Exemption], most: int
 ) -> list[Finding]:
-    """Return the fails and unknowns, worst first; no more than ``most`` of each rule."""
-    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    """Return of each rule no more than so many of the fails and unknowns, worst first."""
     found = [finding for matrix in matrices for finding in find_evidence(estate, matrix, None, exemptions, most)]
-    # What somebody answers for comes last: there is nothing to do about it now.
-    found.sort(key=lambda one: (one.exempt, rank[one.severity], _WORST_FIRST[one.outcome], one.rule))
-    return found
+    return sorted(found, key=_places(matrices))
+
+
+def _places(matrices: Sequence[Matrix]) -> Callable[[Finding], int]:
+    """Return what tells the place of a finding before all that are less bad, or of a later rule."""
+    severities = {severity: number for number, severity in enumerate(SEVERITIES)}
+    rules = {rule_id: number for number, rule_id in enumerate(sorted(rule.id for m in matrices for rule in m.rules))}
+
+    def place(one: Finding) -> int:
+        # What somebody answers for comes last: there is nothing to do about it now.
+        severity = one.exempt * len(severities) + severities[one.severity]
+        return (severity * len(_WORST_FIRST) + _WORST_FIRST[one.outcome]) * len(rules) + rules[one.rule]
+
+    return place
 
 
 def asked_about(inventory: Inventory, question: Question) -> frozenset[str] | None:
@@ -219,25 +242,23 @@ def _outcomes(estate: Estate, matrix: Matrix) -> list[tuple[str, str]]:
     return [(rule.id, letters) for rule, letters in zip(matrix.rules, row, strict=True)]
 
 
-def _resources(estate: Estate, matrix: Matrix) -> list[Resource]:
+def _resources(estate: Estate, matrix: Matrix) -> Iterator[Resource]:
     subject = matrix.subject
     location = "location" if f"{subject}.location" in FIELDS else "CAST(NULL AS VARCHAR)"
     rows = estate.stream(
         f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject}"
         f"{f' WHERE n IN (SELECT n FROM {matrix.table})' if matrix.narrowed else ''} ORDER BY n",
     )
-    return [
-        Resource(
+    for key, name, subscription, group, place, source in rows:
+        yield Resource(
             id=key,
             kind=subject,
             name=name,
-            subscription=subscription and intern(subscription),  # a few texts, that many resources share
-            resource_group=group and intern(group),
-            location=place and intern(place),
-            source=intern(source),
+            subscription=subscription,
+            resource_group=group,
+            location=place,
+            source=source,
         )
-        for key, name, subscription, group, place, source in rows
-    ]
 
 
 def _inventory_info(inventory: Inventory) -> InventoryInfo:

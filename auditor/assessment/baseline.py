@@ -8,6 +8,8 @@ the same rule with the same parameters.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from operator import itemgetter
+from sys import intern
 from typing import Protocol
 
 import msgspec
@@ -30,6 +32,7 @@ from auditor.assessment.model import (
     RuleChange,
     RuleDiff,
 )
+from auditor.assessment.on_disk import OnDisk
 from auditor.estate.fields import KIND_NAMES, TABLE_OF
 from auditor.text import fold
 
@@ -67,16 +70,18 @@ def with_baseline(report: Report, old: Report) -> Report:
     """Return a report whose findings are marked new or unchanged; signature and gate are as they were."""
     diff = compare(old, report)
     fresh = {(change.rule, change.resource) for change in diff.changes if change.change in _NEW}
-    findings = [
-        msgspec.structs.replace(finding, baseline="new" if (finding.rule, finding.resource) in fresh else "unchanged")
-        for finding in report.findings
-    ]
+    new = 0
+    findings = OnDisk(Finding)
+    for finding in report.findings:
+        is_new = (finding.rule, finding.resource) in fresh
+        findings.add(msgspec.structs.replace(finding, baseline="new" if is_new else "unchanged"))
+        new += is_new
     baseline = Baseline(
         content_sha256=old.content_sha256,
         as_of=old.as_of,
         tool_version=old.tool.version,
-        new=sum(finding.baseline == "new" for finding in findings),
-        unchanged=sum(finding.baseline == "unchanged" for finding in findings),
+        new=new,
+        unchanged=len(findings) - new,
         fixed=diff.counts["fixed"],
         rules_changed=diff.rules_changed,
         not_comparable=diff.not_comparable,
@@ -132,38 +137,39 @@ def compare(old: Report, new: Report) -> Diff:
 def _only_in(one: "_Verdicts", other: "_Verdicts") -> list[Resource]:
     """Return the resources of one report that the other lacks, of the kinds that both judged."""
     kinds = set(one.kinds.values()) & set(other.kinds.values())
-    found = (one.resources[key] for key in sorted(one.resources.keys() - other.resources.keys()))
-    return [resource for resource in found if resource.kind in kinds]
+    missing = one.positions.keys() - other.positions.keys()
+    found = ((_key(resource), resource) for resource in one.report.resources if resource.kind in kinds)
+    return [resource for _, resource in sorted((entry for entry in found if entry[0] in missing), key=itemgetter(0))]
 
 
 class _Verdicts:
     """A report, to look verdicts up in: cheap to make, for reports may hold millions of verdicts.
 
     Attributes:
+        report: all of it.
         kinds: what each rule judges.
-        resources: by kind and folded id.
-        findings: by rule and folded id.
+        positions: of resources among those of their kind, by kind and folded id.
+        exempt: what does not count, by rule and folded id.
     """
 
     def __init__(self, report: Report) -> None:
-        self.outcomes = report.outcomes
+        self.report = report
         self.kinds: dict[str, str] = {rule.id: rule.resource for rule in report.rules}
-        self.resources = {(resource.kind, fold(resource.id)): resource for resource in report.resources}
-        self.findings = {(finding.rule, fold(finding.resource)): finding for finding in report.findings}
+        self.exempt = {(finding.rule, fold(finding.resource)) for finding in report.findings if finding.exempt}
         self.positions: dict[tuple[str, str], int] = {}
         seen: Counter[str] = Counter()
-        for kind, key in self.resources:
-            self.positions[kind, key] = seen[kind]
-            seen[kind] += 1
+        for resource in report.resources:
+            self.positions[_key(resource)] = seen[resource.kind]
+            seen[resource.kind] += 1
 
     def outcome(self, rule: str, key: str) -> Outcome | None:
         """Return an outcome, or ``None`` where the rule was not run or the resource was not there."""
         position = self.positions.get((self.kinds.get(rule, ""), key))
-        return OUTCOMES[self.outcomes[rule][position]] if position is not None else None
+        return OUTCOMES[self.report.outcomes[rule][position]] if position is not None else None
 
-    def exempt(self, rule: str, key: str) -> bool:
-        finding = self.findings.get((rule, key))
-        return finding is not None and finding.exempt
+
+def _key(resource: Resource) -> tuple[str, str]:
+    return intern(resource.kind), fold(resource.id)
 
 
 def _is_new(finding: Finding, before: _Verdicts) -> bool:
@@ -171,30 +177,31 @@ def _is_new(finding: Finding, before: _Verdicts) -> bool:
     key = fold(finding.resource)
     if before.outcome(finding.rule, key) != finding.outcome:
         return True
-    return before.exempt(finding.rule, key) and not finding.exempt
+    return (finding.rule, key) in before.exempt and not finding.exempt
 
 
 def _in_new(before: _Verdicts, after: _Verdicts) -> Iterator[Change]:
     """Yield what came to fail, to be unknown, or to be exempt."""
-    for (rule, key), finding in after.findings.items():
-        was = before.outcome(rule, key)
+    for finding in after.report.findings:
+        key = fold(finding.resource)
+        was = before.outcome(finding.rule, key)
         if _is_new(finding, before):
             kind: ChangeKind = "new" if finding.outcome == "fail" or was == "unknown" else "became-unknown"
             yield _change(kind, finding, was, finding.outcome, exempt=finding.exempt)
-        elif finding.exempt and not before.exempt(rule, key):
+        elif finding.exempt and (finding.rule, key) not in before.exempt:
             yield _change("exempt-now", finding, was, finding.outcome, exempt=True)
 
 
 def _in_old(before: _Verdicts, after: _Verdicts, judged_otherwise: set[str]) -> Iterator[Change]:
     """Yield what no longer fails or is unknown; what is gone or not judged any more is not among it."""
-    for (rule, key), finding in before.findings.items():
-        now = after.outcome(rule, key)
+    for finding in before.report.findings:
+        now = after.outcome(finding.rule, fold(finding.resource))
         if now == "not-applicable":
             yield _change("no-longer-applicable", finding, finding.outcome, now)
         elif now == "pass" and finding.outcome == "unknown":
             yield _change("no-longer-unknown", finding, finding.outcome, now)
         elif now == "pass":
-            kind: ChangeKind = "passes-by-changed-rule" if rule in judged_otherwise else "fixed"
+            kind: ChangeKind = "passes-by-changed-rule" if finding.rule in judged_otherwise else "fixed"
             yield _change(kind, finding, finding.outcome, now)
 
 
@@ -276,7 +283,7 @@ def _not_comparable(old: Report, new: Report, before: _Verdicts, after: _Verdict
     yield from options_changed(old.options, new.options)
     yield from _read_less(old, new)
     read_whole = {table.table for table in new.coverage.tables if _READ[table.state] <= _READ["assumed"]}
-    gone = Counter(kind for kind, _ in before.resources.keys() - after.resources.keys())
+    gone = Counter(kind for kind, _ in before.positions.keys() - after.positions.keys())
     for kind, count in sorted(gone.items()):
         names = next(names for subject, names in KIND_NAMES.items() if subject == kind)
         if TABLE_OF[kind] not in read_whole:

@@ -59,6 +59,28 @@ def find_evidence(
         exemptions: what the numbers of the table ``exempted`` mean.
         most: of each rule show no more than these, fails first, in the order of the resources.
     """
+    found: dict[str, list[tuple[int, Finding]]] = {rule.id: [] for rule in matrix.rules}
+    for n, finding in evidence_of_rows(estate, matrix, keys, exemptions, most):
+        found[finding.rule].append((n, finding))
+    for findings in found.values():
+        findings.sort(key=itemgetter(0))
+        if most is not None:  # rows are here for any of their rules
+            findings[:] = sorted(sorted(findings, key=lambda entry: entry[1].outcome)[:most], key=itemgetter(0))
+        yield from (finding for _, finding in findings)
+
+
+def evidence_of_rows(
+    estate: Estate,
+    matrix: Matrix,
+    keys: Sequence[str] | None = None,
+    exemptions: Sequence[Exemption] = (),
+    most: int | None = None,
+) -> Iterator[tuple[int, Finding]]:
+    """Yield what ``find_evidence`` does as the database comes upon it, each with the number of its resource.
+
+    In no order, and with ``most`` more than wanted: so nobody, the database included, has to hold all of it at once.
+    Until the last of them no other query may run.
+    """
     subject, context = matrix.subject, Context(matrix.subject, estate.now, whole_tables(estate))
     # One pass for all rules, row by row: a join for each rule, or all rows at once, would cost more than the report.
     columns: dict[Sql, int] = {}
@@ -82,19 +104,11 @@ def find_evidence(
         f" JOIN {matrix.table} v ON v.n = {subject}.n WHERE {wanted}",
         [*(value for sql in columns for value in sql.values), *values],
     )
-    found: list[list[tuple[int, Finding]]] = [[] for _ in views]
     for n, resource, key, excluded, *cells in rows:
         reason = matrix.exclusions[excluded].reason if excluded is not None else ""
-        for view, findings in zip(views, found, strict=True):
+        for view in views:
             if keys is not None or cells[view.letter] in ("f", "u"):
-                exemption = winners.get((view.rule.id, n))
-                findings.append((n, view.finding(resource, key, cells, reason, exemption)))
-    for findings in found:
-        # The order of the resources: sorted here, the database need not hold all of their cells at once.
-        findings.sort(key=itemgetter(0))
-        if most is not None:  # rows are here for any of their rules
-            findings[:] = sorted(sorted(findings, key=lambda entry: entry[1].outcome)[:most], key=itemgetter(0))
-        yield from (finding for _, finding in findings)
+                yield n, view.finding(resource, key, cells, reason, winners.get((view.rule.id, n)))
 
 
 def _first(matrix: Matrix, rule: BoundRule, most: int) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from auditor.assessment.on_disk import OnDisk
+
 _ENTRIES = 1_000  # of a list, that are written at once
 
 
@@ -25,7 +27,7 @@ def json_pieces(value: object, *, indent: bool, without: str = "", depth: int = 
                 yield from json_pieces(getattr(value, name), indent=indent, depth=depth + 1)
                 before = b","
         yield line + b"}"
-    elif isinstance(value, list) and value:
+    elif isinstance(value, list | OnDisk) and value:
         before = b"["
         for start in range(0, len(value), _ENTRIES):
             piece = _whole(value[start : start + _ENTRIES], line)
@@ -33,7 +35,7 @@ def json_pieces(value: object, *, indent: bool, without: str = "", depth: int = 
             before = b","
         yield line + b"]"
     else:
-        yield _whole(value, line)
+        yield _whole([] if isinstance(value, OnDisk) else value, line)
 
 
 def _whole(value: object, line: bytes) -> bytes:

@@ -3,7 +3,8 @@
 These types are also the declared shape of report.json: its JSON Schema is made of them.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -401,9 +402,9 @@ class Report(_Part, frozen=True):
     gaps: list[GapInfo]
     exemptions: list[ExemptionInfo]
     rules: list[RuleInfo]
-    resources: list[Resource]
+    resources: Sequence[Resource]
     outcomes: dict[str, str]
-    findings: list[Finding]
+    findings: Sequence[Finding]
     baseline: Baseline | None = None
     frameworks: list[FrameworkInfo] = []
     run_id: Annotated[
@@ -464,9 +465,3 @@ class Diff(_Part, frozen=True):
     gone: list[Resource]
     rules_changed: list[RuleChange]
     not_comparable: Annotated[list[str], msgspec.Meta(description="why a difference may not lie in the estate")]
-
-
-def plain(report: Report) -> dict[str, Any]:
-    """Return the report as JSON values."""
-    value: dict[str, Any] = msgspec.to_builtins(report)
-    return value

@@ -5,11 +5,12 @@ https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, TypeAlias
 
-from auditor.assessment.model import Report
+from auditor.assessment.model import Finding, Report
 from auditor.errors import ExitCode
 from auditor.text import printable
 
@@ -35,16 +36,16 @@ class Annotation:
 
 def github(report: Report) -> Iterator[str]:
     """Yield workflow commands, the worst first: at most ``MOST`` of a level, exempt findings none of them."""
-    for said in _capped([*_whole(report), *_findings(report)]):
+    for said in _capped(report, lambda level: level):
         place = f"file={_property(said.file)},line={said.line}," if said.file else ""
         yield f"::{said.level} {place}title={_property(said.title)}::{_data(said.message)}"
 
 
 def azure_devops(report: Report) -> Iterator[str]:
     """Yield logging commands likewise, of the two levels that there are."""
-    found = [*_whole(report), *_findings(report)]
-    found = [replace(said, level="warning") if said.level == "notice" else said for said in found]
-    for said in _capped(found):
+    found = False
+    for said in _capped(report, lambda level: "warning" if level == "notice" else level):
+        found = True
         place = f"sourcepath={_value(said.file)};linenumber={said.line};" if said.file else ""
         yield f"##vso[task.logissue type={said.level};{place}]{_percent(f'{said.title}: {said.message}')}"
     # A step that fails is failed by its exit code; one that passes is not to look clean when it is not.
@@ -55,17 +56,21 @@ def azure_devops(report: Report) -> Iterator[str]:
 PLATFORMS: Mapping[str, Callable[[Report], Iterator[str]]] = {"github": github, "azure-devops": azure_devops}
 
 
-def _capped(found: list[Annotation]) -> Iterator[Annotation]:
+def _capped(report: Report, level_of: Callable[[Level], Level]) -> Iterator[Annotation]:
     """Yield as many of each level as are shown; the last one says how many more there are."""
-    counts = Counter(said.level for said in found)
+    whole, (found, counted) = list(_whole(report)), _worst(report)
+    counts = Counter(level_of(said.level) for said in whole)
+    for level, count in counted.items():
+        counts[level_of(level)] += count
     shown: Counter[Level] = Counter()
-    for said in found:
-        shown[said.level] += 1
-        if shown[said.level] < MOST or counts[said.level] == MOST:
-            yield said
-        elif shown[said.level] == MOST:
-            left = counts[said.level] - MOST + 1
-            yield Annotation(said.level, "And more", f"{left:,} more of this level are in the report, not shown here.")
+    for said in chain(whole, _annotations(report, found)):
+        level = level_of(said.level)
+        shown[level] += 1
+        if shown[level] < MOST or counts[level] == MOST:
+            yield replace(said, level=level)
+        elif shown[level] == MOST:
+            left = counts[level] - MOST + 1
+            yield Annotation(level, "And more", f"{left:,} more of this level are in the report, not shown here.")
 
 
 def _whole(report: Report) -> Iterator[Annotation]:
@@ -81,18 +86,38 @@ def _whole(report: Report) -> Iterator[Annotation]:
         yield Annotation("warning", "Not read", "; ".join(causes[:3]) + more)
 
 
-def _findings(report: Report) -> Iterator[Annotation]:
+def _level(finding: Finding) -> Level:
+    return (_UNKNOWN if finding.outcome == "unknown" else _FAIL)[finding.severity]
+
+
+def _worst(report: Report) -> tuple[list[Finding], Counter[Level]]:
+    """Return the worst findings, no more of a level than are shown, and how many there are of each level."""
+    order, counts = list(_FAIL), Counter[Level]()
+    worst: dict[Level, list[tuple[tuple[bool, int, bool], int]]] = {}
+    for number, finding in enumerate(report.findings):
+        if finding.exempt:
+            continue
+        level = _level(finding)
+        counts[level] += 1
+        # What the baseline knows already comes last.
+        place = (finding.baseline == "unchanged", order.index(finding.severity), finding.outcome == "unknown")
+        kept = worst.setdefault(level, [])
+        kept.append((place, number))
+        if len(kept) == 100 * MOST:  # there may be a million
+            kept[:] = sorted(kept)[:MOST]
+    shown = sorted(entry for kept in worst.values() for entry in sorted(kept)[:MOST])
+    return [report.findings[number] for _, number in shown], counts
+
+
+def _annotations(report: Report, findings: Sequence[Finding]) -> Iterator[Annotation]:
     rules = {rule.id: rule for rule in report.rules}
-    names = {resource.id: resource.name for resource in report.resources}
-    order = list(_FAIL)
-    found = [finding for finding in report.findings if not finding.exempt]
-    # What the baseline knows already comes last.
-    found.sort(key=lambda each: (each.baseline == "unchanged", order.index(each.severity), each.outcome == "unknown"))
-    for finding in found:
+    shown = {finding.resource for finding in findings}
+    names = {resource.id: resource.name for resource in report.resources if resource.id in shown}
+    for finding in findings:
         rule = rules[finding.rule]
         new = "new, " if finding.baseline == "new" else ""
         yield Annotation(
-            (_UNKNOWN if finding.outcome == "unknown" else _FAIL)[finding.severity],
+            _level(finding),
             f"{finding.rule}: {finding.outcome}",
             f"{names[finding.resource]} ({new}{finding.severity}): {finding.message}",
             f"rules/{rule.file}",

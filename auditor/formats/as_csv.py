@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import BinaryIO
 
-from auditor.assessment.model import OUTCOMES, Finding, Report
+from auditor.assessment.model import OUTCOMES, Report
 from auditor.text import visible
 
 QUOTE = '"'
@@ -34,9 +34,9 @@ def write(report: Report, file: BinaryIO) -> None:
         place = (resource.subscription or "", resource.resource_group or "", resource.location or "")
         about = _cells(resource.kind, resource.name, *place)
         resources[resource.kind].append((resource.id, _cells(resource.id), about, _cells(resource.source)))
-    found: dict[str, dict[str, Finding]] = defaultdict(dict)
-    for finding in report.findings:
-        found[finding.rule][finding.resource] = finding
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for number, finding in enumerate(report.findings):
+        found[finding.rule][finding.resource] = number
     file.write(f"\ufeff{','.join(COLUMNS)}\r\n".encode())
     for rule in report.rules:
         name, findings = _cells(rule.id), found[rule.id]
@@ -45,7 +45,7 @@ def write(report: Report, file: BinaryIO) -> None:
         for (resource_id, shown_id, about, source), letter in rows:
             said, because = "false,", ",,"
             if resource_id in findings:
-                finding = findings[resource_id]
+                finding = report.findings[findings[resource_id]]
                 said = _cells("true" if finding.exempt else "false", finding.message)
                 because = _cells(finding.expected, finding.observed, finding.fingerprint)
             file.write(f"{name},{shown_id},{verdicts[letter]},{said},{about},{because},{source}\r\n".encode())

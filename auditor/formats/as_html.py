@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from heapq import nsmallest
 from typing import BinaryIO, cast, get_args
 from urllib.parse import quote
 
@@ -96,13 +97,16 @@ def _environment() -> jinja2.Environment:
 
 def _worst(report: Report) -> list[tuple[Resource, list[Finding]]]:
     """Return the resources to look at first, with their failing verdicts that are not exempt, the worst first."""
-    failing: dict[str, list[Finding]] = {}
+    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    failing: dict[str, list[int]] = {}
     for finding in report.findings:
         if finding.outcome == "fail" and not finding.exempt:
-            failing.setdefault(finding.resource, []).append(finding)
-    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
-    ranked = sorted(failing.items(), key=lambda found: [*sorted(rank[one.severity] for one in found[1]), len(rank)])
-    shown = dict(ranked[:MOST_WORST])
+            failing.setdefault(finding.resource, []).append(rank[finding.severity])
+    ranked = nsmallest(MOST_WORST, failing.items(), key=lambda found: [*sorted(found[1]), len(rank)])
+    shown: dict[str, list[Finding]] = {key: [] for key, _ in ranked}
+    for finding in report.findings:
+        if finding.resource in shown and finding.outcome == "fail" and not finding.exempt:
+            shown[finding.resource].append(finding)
     resources = {resource.id: resource for resource in report.resources if resource.id in shown}
     return [(resources[key], findings) for key, findings in shown.items()]
 

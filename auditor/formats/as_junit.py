@@ -38,7 +38,8 @@ class _Case:
     mark: Mark = ""
     type: str = ""
     message: str = ""
-    findings: Sequence[Finding] = field(default=())
+    findings: Sequence[Finding] = field(default=())  # the first of them
+    count: int = 0
 
 
 def write(report: Report, file: BinaryIO) -> None:
@@ -58,7 +59,7 @@ def write(report: Report, file: BinaryIO) -> None:
     }
     file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="{NAME}" time="0">\n'.encode())
     file.writelines(_suite("inventory", list(_of_inventory(report)), {}, properties))
-    told = {id(finding) for finding in islice(report.findings, MOST_EVIDENCE)}
+    told = {finding.fingerprint for finding in islice(report.findings, MOST_EVIDENCE)}
     for rule, cases in _of_subscriptions(report) if not one_each else _of_resources(report):
         bodies = {case.name: _body(case, told) for case in cases if case.findings}
         about = {"title": rule.title, "severity": rule.severity, "what to do": " ".join(rule.fix.split())}
@@ -102,9 +103,9 @@ def _of_subscriptions(report: Report) -> Iterator[tuple[RuleInfo, list[_Case]]]:
     """Yield for each rule a case for each subscription of which it judges something."""
     subscriptions = {(resource.kind, resource.id): fold(resource.subscription or "") for resource in report.resources}
     kind_of = {rule.id: rule.resource for rule in report.rules}
-    found = defaultdict(list)
-    for finding in report.findings:
-        found[finding.rule, subscriptions[kind_of[finding.rule], finding.resource]].append(finding)
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, finding in enumerate(report.findings):
+        found[finding.rule, subscriptions[kind_of[finding.rule], finding.resource]].append(number)
     tallies = sorted(by_subscription(report), key=lambda tally: tally.id)
     names = _unique([f"{tally.name} {tally.id}".strip() or "no subscription" for tally in tallies])
     gate = GateView(report)
@@ -113,7 +114,7 @@ def _of_subscriptions(report: Report) -> Iterator[tuple[RuleInfo, list[_Case]]]:
         for tally, name in zip(tallies, names, strict=True):
             counts = tally.rules.get(rule.id)
             if counts is not None:
-                findings = found[rule.id, fold(tally.id)]
+                findings = [report.findings[number] for number in found[rule.id, fold(tally.id)]]
                 cases.append(_case(gate, name, findings, passed=counts.passed > 0))
         yield rule, cases
 
@@ -122,17 +123,18 @@ def _case(gate: GateView, name: str, findings: Sequence[Finding], *, passed: boo
     """Make a case of the verdicts of one rule: its findings, and whether there is a pass besides."""
     reasons = [gate.lets_pass(finding) for finding in findings]
     counted = [finding for finding, why in zip(findings, reasons, strict=True) if not why]
+    first, count = findings[:MOST_OF_A_CASE], len(findings)
     failing = [finding for finding in counted if finding.outcome == "fail"]
     if failing:
-        return _Case(name, "failure", failing[0].severity, _said(failing, "fail"), findings)
+        return _Case(name, "failure", failing[0].severity, _said(failing, "fail"), first, count)
     if counted:
-        return _Case(name, "error", "unknown", _said(counted, "are not known"), findings)
+        return _Case(name, "error", "unknown", _said(counted, "are not known"), first, count)
     if findings:
         whys = Counter(f"{finding.outcome}, {why}" for finding, why in zip(findings, reasons, strict=True))
         several = [f"{count:,} {why}" for why, count in whys.most_common()]
         message = f"{next(iter(whys))} {findings[0].message}" if len(findings) == 1 else "; ".join(several)
         kind = "exempt" if all(finding.exempt for finding in findings) else findings[0].outcome
-        return _Case(name, "skipped", kind, message, findings)
+        return _Case(name, "skipped", kind, message, first, count)
     return _Case(name) if passed else _Case(name, "skipped", "not-applicable", "not applicable")
 
 
@@ -141,19 +143,19 @@ def _said(findings: Sequence[Finding], verb: str) -> str:
     return first if len(findings) == 1 else f"{len(findings):,} {verb}, such as: {first}"
 
 
-def _body(case: _Case, told: set[int]) -> Iterator[str]:
+def _body(case: _Case, told: set[str]) -> Iterator[str]:
     """Yield the lines below a case: what was expected and seen; the evidence of those among the worst findings."""
-    for finding in case.findings[:MOST_OF_A_CASE]:
+    for finding in case.findings:
         yield f"{finding.outcome}{', exempt' if finding.exempt else ''}: {finding.message}"
         yield f"  resource: {finding.resource}"
-        if id(finding) in told:
+        if finding.fingerprint in told:
             yield f"  expected: {finding.expected}"
             for entry in finding.evidence:
                 value = show(entry.value) if entry.value is not None else f"not known: {entry.reason}"
                 yield f"  {entry.field}: {value}{f' ({entry.source})' if entry.source else ''}"
         yield f"  fingerprint: {finding.fingerprint}"
-    if len(case.findings) > MOST_OF_A_CASE:
-        yield f"and {len(case.findings) - MOST_OF_A_CASE:,} more"
+    if case.count > len(case.findings):
+        yield f"and {case.count - len(case.findings):,} more"
 
 
 def _suite(

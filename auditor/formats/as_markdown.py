@@ -5,6 +5,7 @@ Every name in it is inert. It is shortened until it fits, and says so.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO
 
 from auditor.assessment.model import Baseline, ExemptionStatus, Finding, FrameworkInfo, Report
@@ -64,13 +65,13 @@ def _lines(report: Report, most: int) -> Iterator[str]:
     for kind in report.coverage.kinds:
         out = f", {kind.out_of_scope:,} out of scope" if kind.out_of_scope else ""
         yield f"- Looked at {kind.found:,} {KIND_NAMES[kind.kind][kind.found != 1]}: {kind.judged:,} judged{out}"
-    new = [finding for finding in report.findings if finding.baseline == "new"]
-    names = _names(report, [*report.findings[:most], *new[:most]])
+    new = list(islice((finding for finding in report.findings if finding.baseline == "new"), most))
+    names = _names(report, [*report.findings[:most], *new])
     if report.baseline is not None:
         yield from _changes(report.baseline, most)
         if new:
-            yield from ("", f"### New: {min(most, len(new)):,} of {len(new):,}", "")
-            yield from _findings(new[:most], names)
+            yield from ("", f"### New: {len(new):,} of {report.baseline.new:,}", "")
+            yield from _findings(new, names)
     yield from _verdicts(summary.counts)
     yield from _not_read(report, most)
     yield from _rules(report, 4 * most)

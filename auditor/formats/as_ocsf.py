@@ -67,12 +67,12 @@ def _events(report: Report, time: int) -> Iterator[Json]:
     names = {fold(entry.id): visible(entry.name) for entry in report.coverage.subscriptions if entry.name}
     for resource in report.resources:
         about.setdefault(resource.kind, []).append((resource, _about(resource, names)))
-    found = {(finding.rule, finding.resource): finding for finding in report.findings}
+    found = {(finding.rule, finding.resource): number for number, finding in enumerate(report.findings)}
     for rule in report.rules:
         said = _Rule(rule)
         for (resource, told), letter in zip(about.get(rule.resource, []), report.outcomes[rule.id], strict=True):
             if letter != "n":
-                finding = found[rule.id, resource.id] if letter in "fu" else None
+                finding = report.findings[found[rule.id, resource.id]] if letter in "fu" else None
                 yield always | told | said.event(resource, OUTCOMES[letter], finding)
 
 

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain, count
 from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -72,14 +72,14 @@ class _Streamed(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """A resource that is told of: its verdicts by rule, the findings among them, and those told with their evidence."""
+    """A resource that is told of: its verdicts by rule, the findings among them, of how many of those the evidence."""
 
     uuid: str
     subject: str
     resource: Resource
     letters: Mapping[str, str]
     findings: Sequence[Finding]
-    proved: Sequence[Finding]
+    proved: int
 
 
 def write(report: Report, file: BinaryIO) -> None:
@@ -169,22 +169,18 @@ def _observed(report: Report) -> tuple[list[_Observed], int]:
     for rule in report.rules:
         rules[rule.resource].append(rule.id)
     verdicts = {kind: zip(*(report.outcomes[rule] for rule in ids), strict=True) for kind, ids in rules.items()}
-    judged = []
-    for resource in report.resources:
-        letters = next(verdicts[resource.kind], ()) if resource.kind in verdicts else ()
-        if set(letters) - {"n"}:
-            judged.append((resource, letters))
-    findings: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    proved: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    worst: dict[tuple[str, str], list[int]] = {}
     for number, finding in enumerate(report.findings):
         key = (kinds[finding.rule], finding.resource)
-        findings[key].append(finding)
-        if number < MOST_EVIDENCE:
-            proved[key].append(finding)
-    worst = set(islice(findings, MOST_OBSERVATIONS))
+        if key in worst or len(worst) < MOST_OBSERVATIONS:
+            worst.setdefault(key, []).append(number)
     room = MOST_OBSERVATIONS - len(worst)
-    observed = []
-    for resource, letters in judged:
+    judged, observed = 0, []
+    for resource in report.resources:
+        letters = next(verdicts[resource.kind], ()) if resource.kind in verdicts else ()
+        if not set(letters) - {"n"}:
+            continue
+        judged += 1
         key = (resource.kind, resource.id)
         if key not in worst:
             room -= 1
@@ -196,11 +192,11 @@ def _observed(report: Report) -> tuple[list[_Observed], int]:
                 subject=_uuid(report, "resource", *key),
                 resource=resource,
                 letters=dict(zip(rules[resource.kind], letters, strict=True)),
-                findings=findings.get(key, ()),
-                proved=proved.get(key, ()),
+                findings=[report.findings[number] for number in worst.get(key, ())],
+                proved=sum(number < MOST_EVIDENCE for number in worst.get(key, ())),
             )
         )
-    return observed, len(judged) - len(observed)
+    return observed, judged - len(observed)
 
 
 def _results(report: Report, when: str) -> _Streamed:
@@ -373,7 +369,7 @@ def _observations(report: Report, observed: Iterable[_Observed]) -> Iterator[Jso
             "subjects": [{"subject-uuid": entry.subject, "type": "inventory-item", "title": called}],
         }
         if entry.proved:
-            told["relevant-evidence"] = [_evidence(report, finding) for finding in entry.proved]
+            told["relevant-evidence"] = [_evidence(report, finding) for finding in entry.findings[: entry.proved]]
         yield told
 
 

@@ -7,6 +7,7 @@ https://docs.github.com/code-security/code-scanning/integrating-with-code-scanni
 import re
 import uuid
 from collections.abc import Mapping
+from heapq import nsmallest
 from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import quote
 
@@ -43,9 +44,11 @@ def write(report: Report, file: BinaryIO) -> None:
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(report) | {"results": []}]}
     head, tail = msgspec.json.encode(document).rsplit(b"[]", 1)
     file.write(head + b"[")
-    resources = {resource.id: resource for resource in report.resources}
+    worst = _worst(report)
+    shown = {finding.resource for finding in worst}
+    resources = {resource.id: resource for resource in report.resources if resource.id in shown}
     rules = {rule.id: (index, rule) for index, rule in enumerate(report.rules)}
-    for number, finding in enumerate(_worst_first(report)[:MOST_RESULTS]):
+    for number, finding in enumerate(worst):
         result = _result(finding, *rules[finding.rule], resources[finding.resource])
         file.write((b",\n" if number else b"\n") + msgspec.json.encode(result))
     file.write(b"\n]" + tail + b"\n")
@@ -56,9 +59,13 @@ def rule_uri(rule: RuleInfo) -> str:
     return f"rules/{quote(visible(rule.file), safe='')}"
 
 
-def _worst_first(report: Report) -> list[Finding]:
+def _worst(report: Report) -> list[Finding]:
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
-    return sorted(report.findings, key=lambda found: (found.exempt, rank[found.severity], found.outcome == "unknown"))
+    return nsmallest(
+        MOST_RESULTS,
+        report.findings,
+        key=lambda found: (found.exempt, rank[found.severity], found.outcome == "unknown"),
+    )
 
 
 def _run(report: Report) -> Json:

@@ -13,17 +13,20 @@ characters of code 1 to 10 stand for values of the row's own evidence.
 
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
 from auditor.assessment.evidence import show
 from auditor.assessment.model import Evidence, Finding, FindingExemption, Report, Resource, RuleInfo
+from auditor.estate.fields import Subject
 from auditor.text import fold, visible
 
 Column: TypeAlias = dict[str, Any]
+TextT = TypeVar("TextT", str, str | None)
 
 MOST_VERDICTS = 2_000_000
 MOST_EVIDENCE = 200_000
@@ -57,37 +60,31 @@ def explore_data(report: Report) -> Iterator[str]:
 
 def _json(report: Report) -> Iterator[bytes]:
     whole, _ = embedded(report)
-    kinds: dict[str, list[Resource]] = {}
-    for resource in report.resources:
-        kinds.setdefault(resource.kind, []).append(resource)
-    kept = {kind: range(len(found)) if whole else _with_findings(report, kind) for kind, found in kinds.items()}
+    kept = {rule.resource: _with_findings(report, rule.resource) for rule in report.rules} if not whole else {}
+    columns, places = _Resources.of(report, kept if not whole else None)
     yield b'{"kinds":{'
-    for number, (kind, found) in enumerate(kinds.items()):
-        columns = _resources([found[position] for position in kept[kind]])
-        yield (b"," if number else b"") + _encoded(kind) + b":" + _encoded(columns)
+    for number, (kind, found) in enumerate(columns.items()):
+        yield (b"," if number else b"") + _encoded(kind) + b":" + _encoded(found.columns())
     yield b'},"subscriptions":' + _encoded(_subscriptions(report)) + b',"exemptions":' + _encoded(_exemptions(report))
     yield b',"rules":['
-    findings: dict[str, list[Finding]] = {}
-    for finding in islice(report.findings, MOST_EVIDENCE):
-        findings.setdefault(finding.rule, []).append(finding)
-    places: dict[str, dict[str, int]] = {}
+    kinds: dict[str, str] = {rule.id: rule.resource for rule in report.rules}
+    findings: dict[str, list[tuple[int, int]]] = {}  # the place of its resource, and its own
+    for number, finding in enumerate(islice(report.findings, MOST_EVIDENCE)):
+        findings.setdefault(finding.rule, []).append((places[kinds[finding.rule]][finding.resource], number))
     for number, rule in enumerate(report.rules):
-        positions = kept.get(rule.resource, range(0))
-        if rule.resource not in places:
-            found = kinds.get(rule.resource, [])
-            places[rule.resource] = {found[position].id: place for place, position in enumerate(positions)}
         letters = report.outcomes[rule.id]
         if not whole:
-            letters = "".join(letters[position] for position in positions)
-        place = places[rule.resource]
-        shown = sorted(findings.pop(rule.id, []), key=lambda finding: place[finding.resource])
-        yield (b"," if number else b"") + _encoded(_rule(rule, letters, shown, place))
+            letters = "".join(letters[position] for position in kept[rule.resource])
+        shown = sorted(findings.pop(rule.id, []))
+        yield (b"," if number else b"") + _encoded(_rule(report, rule, letters, shown))
     yield b"]}"
 
 
-def _with_findings(report: Report, kind: str) -> list[int]:
+def _with_findings(report: Report, kind: str) -> dict[int, None]:
+    """Return which of the resources of a kind have a finding, in their order."""
     columns = [report.outcomes[rule.id] for rule in report.rules if rule.resource == kind]
-    return [number for number, letters in enumerate(zip(*columns, strict=True)) if "f" in letters or "u" in letters]
+    rows = enumerate(zip(*columns, strict=True))
+    return {number: None for number, letters in rows if "f" in letters or "u" in letters}
 
 
 def _subscriptions(report: Report) -> dict[str, str]:
@@ -109,55 +106,114 @@ def exemption_words(said: FindingExemption) -> str:
     return f"{said.reason.rstrip('.')}. {said.owner} answers for it{ticket}, until {said.expires} ({said.category})."
 
 
-def _resources(resources: Sequence[Resource]) -> Column:
-    segments = [list(cells) for cells in zip_longest(*(resource.id.split("/") for resource in resources))]
+class _Known:
+    """Makes equal texts one: parts of a report are read anew whenever they are asked for."""
 
-    def stored(values: list[str | None]) -> Column:
-        return {"same": segments.index(values)} if values in segments else _column(values)
+    def __init__(self) -> None:
+        self._texts: dict[object, Any] = {}
 
-    return {
-        "count": len(resources),
-        "id": [_column(cells) for cells in segments],
-        "name": stored([resource.name for resource in resources]),
-        "group": stored([resource.resource_group for resource in resources]),
-        "subscription": stored([resource.subscription for resource in resources]),
-        "location": stored([resource.location for resource in resources]),
-        "source": stored([resource.source for resource in resources]),
+    def __call__(self, text: TextT) -> TextT:
+        known: TextT = self._texts.setdefault(text, text)
+        return known
+
+
+class _Resources:
+    """The columns of the resources of one kind."""
+
+    # What they are embedded as, and what of a resource they are.
+    _FIELDS: ClassVar = {
+        "name": "name",
+        "group": "resource_group",
+        "subscription": "subscription",
+        "location": "location",
+        "source": "source",
     }
 
+    def __init__(self) -> None:
+        self.count = 0
+        self.segments: list[list[str | None]] = []
+        self.fields: dict[str, list[str | None]] = {name: [] for name in self._FIELDS}
+        self._known = _Known()
 
-def _rule(rule: RuleInfo, letters: str, findings: Sequence[Finding], place: dict[str, int]) -> Column:
+    @classmethod
+    def of(
+        cls, report: Report, kept: Mapping[Subject, Mapping[int, None]] | None
+    ) -> "tuple[dict[str, _Resources], dict[str, dict[str, int]]]":
+        """Return them by kind, all or those to keep, and the places of their ids."""
+        made: dict[str, _Resources] = {}
+        places: dict[str, dict[str, int]] = {}
+        met: Counter[str] = Counter()
+        for resource in report.resources:
+            own = made.setdefault(resource.kind, cls())
+            if kept is None or met[resource.kind] in kept.get(resource.kind, {}):
+                places.setdefault(resource.kind, {})[resource.id] = own.count
+                own.add(resource)
+            met[resource.kind] += 1
+        return made, places
+
+    def add(self, resource: Resource) -> None:
+        cells = resource.id.split("/")
+        self.segments += [[None] * self.count for _ in cells[len(self.segments) :]]
+        for column, cell in zip_longest(self.segments, cells):
+            column.append(self._known(cell))
+        for name, attribute in self._FIELDS.items():
+            self.fields[name].append(self._known(getattr(resource, attribute)))
+        self.count += 1
+
+    def columns(self) -> Column:
+        """Return them as they are embedded; a column that is a segment of the ids is not there twice."""
+        return {
+            "count": self.count,
+            "id": [_column(cells) for cells in self.segments],
+            **{
+                name: {"same": self.segments.index(values)} if values in self.segments else _column(values)
+                for name, values in self.fields.items()
+            },
+        }
+
+
+def _rule(report: Report, rule: RuleInfo, letters: str, shown: Sequence[tuple[int, int]]) -> Column:
     stored: Column = {"id": rule.id, "severity": rule.severity, "kind": rule.resource, "letters": letters}
-    if findings:
-        stored["findings"] = _findings(findings)
-        if len(findings) < letters.count("f") + letters.count("u"):
-            stored["at"] = [place[finding.resource] for finding in findings]
+    if shown:
+        stored["findings"] = _findings(report.findings[number] for _, number in shown)
+        if len(shown) < letters.count("f") + letters.count("u"):
+            stored["at"] = [place for place, _ in shown]
     return stored
 
 
-def _findings(findings: Sequence[Finding]) -> Column:
-    # The findings of a rule have looked at the same fields, since their rule has.
-    fields = list(dict.fromkeys(entry.field for finding in findings for entry in finding.evidence))
-    rows = [{entry.field: entry for entry in finding.evidence} for finding in findings]
-    values = [[_value(row.get(name)) for row in rows] for name in fields]
-    own = list(zip(*values, strict=True)) if values else [()] * len(findings)
-    said = [finding.exemption for finding in findings]
+_TOLD = ("expected", "source", "reason")  # of evidence, beside its value
+
+
+def _findings(findings: Iterable[Finding]) -> Column:
+    known = _Known()
+    messages: list[str] = []
+    observed: list[str] = []
+    others: dict[str, list[str | None]] = {name: [] for name in ("expected", "exemption", "baseline")}
+    evidence: dict[str, dict[str, list[str | None]]] = {}
+    for count, finding in enumerate(findings):
+        messages.append(known(finding.message))
+        observed.append(known(finding.observed))
+        others["expected"].append(known(finding.expected))
+        others["exemption"].append(known(finding.exemption.id) if finding.exemption is not None else None)
+        others["baseline"].append(finding.baseline)
+        looked = {entry.field: entry for entry in finding.evidence}
+        for name in looked:
+            if name not in evidence:  # all look at the same, since their rule does
+                evidence[name] = {told: [None] * count for told in ("value", *_TOLD)}
+        for name, cells in evidence.items():
+            entry = looked.get(name)
+            cells["value"].append(known(_value(entry)))
+            for told in _TOLD:
+                cells[told].append(known(getattr(entry, told)) if entry is not None else None)
+    own = list(zip(*(cells["value"] for cells in evidence.values()), strict=True)) or [()] * len(messages)
     return {
-        "message": _patterns([finding.message for finding in findings], own),
-        "expected": _column([finding.expected for finding in findings]),
-        "observed": _patterns([finding.observed for finding in findings], own),
-        "exemption": _column([entry.id if entry is not None else None for entry in said]),
-        "baseline": _column([finding.baseline for finding in findings]),
-        "fields": [visible(name) for name in fields],
-        "evidence": [
-            {
-                "value": _column(cells),
-                "expected": _column([row[name].expected if name in row else None for row in rows]),
-                "source": _column([row[name].source if name in row else None for row in rows]),
-                "reason": _column([row[name].reason if name in row else None for row in rows]),
-            }
-            for name, cells in zip(fields, values, strict=True)
-        ],
+        "message": _patterns(messages, own),
+        "expected": _column(others["expected"]),
+        "observed": _patterns(observed, own),
+        "exemption": _column(others["exemption"]),
+        "baseline": _column(others["baseline"]),
+        "fields": [visible(name) for name in evidence],
+        "evidence": [{told: _column(texts) for told, texts in cells.items()} for cells in evidence.values()],
     }
 
 

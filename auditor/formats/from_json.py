@@ -4,13 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from sys import intern
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Raw
 
 from auditor.assessment.model import OUTCOMES, SCHEMA_VERSION, Finding, Report, Resource
+from auditor.assessment.on_disk import OnDisk
 from auditor.errors import UsageError
 from auditor.text import fold
 
@@ -21,7 +21,6 @@ _Json: TypeAlias = dict[str, Raw] | list[Raw] | str | float | bool | None
 _LONG = frozenset({"resources", "findings"})
 _PLAIN, _SORTED = msgspec.json.Decoder(), msgspec.json.Encoder(order="sorted")
 _RESOURCE, _FINDING = msgspec.json.Decoder(Resource), msgspec.json.Decoder(Finding)
-_PartT = TypeVar("_PartT", bound=msgspec.Struct)
 
 
 def read_report(path: Path) -> Report:
@@ -59,15 +58,9 @@ def _verified(path: Path, data: bytes) -> Report:
     report = msgspec.json.decode(
         msgspec.json.encode({name: [] if name in _LONG else part for name, part in parts.items()}), type=Report
     )
-    for entry in _entries(parts["resources"]):
-        resource = _RESOURCE.decode(entry)
-        report.resources.append(_sharing(resource, "subscription", "resource_group", "location", "source"))
-    for entry in _entries(parts["findings"]):
-        finding = _FINDING.decode(entry)
-        looked = [_sharing(seen, "field", "value", "source", "reason", "expected") for seen in finding.evidence]
-        finding.evidence[:] = looked
-        report.findings.append(_sharing(finding, "rule", "message", "expected", "observed"))
-    return report
+    resources = OnDisk.of(Resource, map(_RESOURCE.decode, _entries(parts["resources"])))
+    findings = OnDisk.of(Finding, map(_FINDING.decode, _entries(parts["findings"])))
+    return msgspec.structs.replace(report, resources=resources, findings=findings)
 
 
 def _sha256(parts: Mapping[str, Raw]) -> str:
@@ -90,12 +83,6 @@ def _sha256(parts: Mapping[str, Raw]) -> str:
 
 def _entries(part: Raw) -> list[Raw]:
     return msgspec.json.decode(part, type=list[Raw])
-
-
-def _sharing(part: _PartT, *names: str) -> _PartT:
-    """Return the same, with texts that many others have too kept in memory once."""
-    texts = {name: intern(text) for name in names if isinstance(text := getattr(part, name), str)}
-    return msgspec.structs.replace(part, **texts)
 
 
 def _inconsistent(report: Report) -> str:

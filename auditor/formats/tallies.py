@@ -60,10 +60,11 @@ def by_subscription(report: Report) -> list[SubscriptionTally]:
     """
     names = {fold(entry.id): entry.name for entry in report.coverage.subscriptions}
     spelled: dict[str, str] = {}
+    folded: dict[str, str] = {}  # so that a million resources share a few texts
     subscriptions: dict[str, list[str]] = {}
     for resource in report.resources:
         text = resource.subscription or ""
-        key = fold(text)
+        key = folded.setdefault(text, fold(text))
         spelled.setdefault(key, text)
         subscriptions.setdefault(resource.kind, []).append(key)
     tallies: dict[str, dict[str, Counts]] = {key: {} for key in spelled}

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import lit
 
 from auditor import __version__
-from auditor.assessment.assess import Assessment, assess, find_findings
+from auditor.assessment.assess import Assessment, assess, first_findings
 from auditor.assessment.model import SCHEMA_VERSION, Finding, Report, SnapshotJudged, Survey, Tool
 from auditor.assessment.question import Question
 from auditor.errors import ExitCode, UsageError
@@ -96,7 +96,7 @@ def judge_by_sql(
     database = SparkDatabase(spark, found.url, name)
     with told_plainly(f"Spark could not judge {found.url}", _HINT):
         assessment = assess(inventory, folder, question, brief=True, database=database)
-        findings = find_findings(assessment.estate, assessment.matrices, assessment.exemptions, most)
+        findings = first_findings(assessment.estate, assessment.matrices, assessment.exemptions, most)
         matrix = _matrix(database, assessment, found.url)
         database.close()
     return (assessment.report, findings), matrix

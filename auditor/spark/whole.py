@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from auditor import __version__
-from auditor.assessment.assess import assess, find_findings
+from auditor.assessment.assess import assess, first_findings
 from auditor.assessment.model import Finding, Report
 from auditor.assessment.question import Question
 from auditor.errors import AuditorError, Fault, InputErrors, UsageError
@@ -161,7 +161,7 @@ def _judge(asked: Asked, url: str, folder: Path, work: Path) -> Judged:
     if question.as_of is None:
         question.exemptions.check_terms(inventory.collected_at)
     assessment = assess(inventory, work, question, brief=True)
-    findings = find_findings(assessment.estate, assessment.matrices, assessment.exemptions, asked.most)
+    findings = first_findings(assessment.estate, assessment.matrices, assessment.exemptions, asked.most)
     rows: list[Row] = []
     names = [*_FACTS, *rule_columns(question.rules)]
     for select in verdict_rows(assessment) if asked.with_rows else ():
