@@ -236,6 +236,7 @@ def load(rows: Sequence[Row]) -> duckdb.DuckDBPyConnection:
             " SELECT entry.* FROM (SELECT unnest(from_json(?, ?)) AS entry)",
             [json.dumps(cells), json.dumps([types])],
         )
+    connection.execute(f"CREATE VIEW {subject}_rows AS SELECT n FROM {subject}")
     return connection
 
 
@@ -836,6 +837,14 @@ def test_rows_that_a_join_multiplies_are_never_judged() -> None:
     with pytest.raises(AuditorError, match="multiplied or lost vm rows"):
         judge(connection, [rule("r", "vm", None, compare("vm.name", "equals", "x"))], [], None, frozenset())
     connection.execute("DELETE FROM vm_item WHERE of_vm = (SELECT min(n) FROM vm)")
+    with pytest.raises(AuditorError, match="multiplied or lost vm rows"):
+        judge(connection, [rule("r", "vm", None, compare("vm.name", "equals", "x"))], [], None, frozenset())
+
+
+def test_rows_that_a_view_multiplies_are_never_judged() -> None:
+    connection = load([vm(1, name="web"), vm(2, name="db")])
+    connection.execute("CREATE TABLE read AS SELECT n FROM vm; CREATE OR REPLACE VIEW vm_rows AS SELECT * FROM read")
+    connection.execute("INSERT INTO vm SELECT * FROM vm LIMIT 1")
     with pytest.raises(AuditorError, match="multiplied or lost vm rows"):
         judge(connection, [rule("r", "vm", None, compare("vm.name", "equals", "x"))], [], None, frozenset())
 

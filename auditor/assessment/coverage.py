@@ -44,12 +44,14 @@ def coverage_of(
         elif table.name in inventory.assumed:
             state = "assumed"
         tables.append(TableCoverage(table=table.name, rows=rows, state=state))
-    excluded = [entry for matrix in matrices for entry in _excluded(estate, matrix)]
+    kinds = [_kind_coverage(estate, matrix) for matrix in matrices]
+    left_out = [matrix for matrix, kind in zip(matrices, kinds, strict=True) if kind.out_of_scope]
+    excluded = [entry for matrix in left_out for entry in _excluded(estate, matrix)]
     (declared,) = estate.query("SELECT count(*) FROM vm WHERE agent = 'declared'")
     rests = any(rule.id == "vm-agent-installed" for rule in question.rules)
     return Coverage(
         tables=tables,
-        kinds=[_kind_coverage(estate, matrix) for matrix in matrices],
+        kinds=kinds,
         excluded=excluded,
         declared_agents=declared[0] if rests else 0,
         assumptions=_assumptions(inventory, estate),
@@ -114,7 +116,7 @@ def _excluded(estate: Estate, matrix: Matrix) -> list[Excluded]:
         "SELECT x.excluded, x.found, s.id FROM (SELECT excluded, n, count(*) OVER (PARTITION BY excluded) AS found,"
         " row_number() OVER (PARTITION BY excluded ORDER BY n) AS place"
         f" FROM {matrix.table} WHERE excluded IS NOT NULL) x"
-        f" JOIN {matrix.subject} s ON s.n = x.n WHERE x.place <= 3 ORDER BY x.excluded, x.n",
+        f" JOIN {TABLE_OF[matrix.subject]} s ON s.n = x.n WHERE x.place <= 3 ORDER BY x.excluded, x.n",
     )
     groups = [(out, [row[2] for row in group]) for out, group in groupby(rows, key=itemgetter(0, 1))]
     return [

@@ -76,7 +76,7 @@ def judge(
         # As many rows as resources, and the same: sums tell without sorting a million numbers.
         judged, wanted = (
             connection.execute(f"SELECT count(*), sum(n), sum(CAST(n AS HUGEINT) * n) FROM {table}").fetchone() or (0,)
-            for table in (f"verdicts_{subject}", f"{subject} WHERE {asked}")
+            for table in (f"verdicts_{subject}", f"{subject}_rows AS {subject} WHERE {asked}")
         )
         if judged != wanted:
             message = f"joining multiplied or lost {subject} rows: {judged[0]} of {wanted[0]}"

@@ -49,7 +49,7 @@ class Estate:
             ``subscription``.
         now: what counts as now, in microseconds since 1970 UTC; ``None`` when nobody knows.
         gaps: what is missing, those found while joining included.
-        reach_all: items are looked for in every subscription, so a gap in one reaches all VMs.
+        reach_all: items are looked for in every subscription, so a gap in one reaches all VMs. False without such a gap.
         problems: reasons by (table, key, column).
         declared_complete: tables that the caller declared to be whole.
     """
@@ -157,7 +157,10 @@ def open_estate(  # noqa: PLR0913 -- what was read, what was said, what is wante
     judged = subscriptions or (inventory.origin.judged if inventory.origin is not None else None)
     looked_into = inventory.looked_into if judged is None else inventory.looked_into & judged
     gaps = sorted({*inventory.gaps, *found, *_without_vms(connection, looked_into)})
-    reach_all = vaults_anywhere or _crosses_subscriptions(connection)
+    reach_all = vaults_anywhere or (
+        # Where all items were read it makes no difference, and a million ids need not be looked at.
+        any(gap.table in ("protected_items", EVERY_TABLE) for gap in gaps) and _crosses_subscriptions(connection)
+    )
     types = dict.fromkeys(("relation", "subscription", "cause"), "VARCHAR")
     connection.add_rows("unread", types, _unread(gaps, reach_all=reach_all))
     connection.execute(

@@ -11,6 +11,12 @@
 -- negative where what they name is not in the inventory). What rules compare stands in ``item`` and ``vm_item``; the words
 -- for it, which only few rows need, in ``item_told`` and ``vm_item_told``.
 
+-- The resources of each kind as they were read, before any join that could multiply them: as many are judged.
+CREATE VIEW vm_rows AS SELECT * FROM virtual_machines;
+CREATE VIEW item_rows AS SELECT * FROM items WHERE coalesce(kind, 'vm') = 'vm';
+CREATE VIEW policy_rows AS SELECT * FROM backup_policies WHERE coalesce(management_type, 'AzureIaasVM') = 'AzureIaasVM';
+CREATE VIEW vault_rows AS SELECT * FROM vaults;
+
 -- Items of VMs that are not in the inventory, by name: where a VM was moved or renamed, its old item is among them.
 CREATE TABLE left_behind AS
 SELECT friendly_name_key, count(*) AS items, min(vm_id) AS vm_id FROM items
@@ -100,7 +106,7 @@ SELECT p.*, t.* EXCLUDE (n),
        k.note AS retention_note,
        coalesce(CASE WHEN p.management_type IS NULL THEN 'the policy does not say what it backs up (backupManagementType)' END,
                 CASE WHEN k.reason <> '' THEN k.reason END, 'the answer holds no retentionPolicy') AS retention_reason
-FROM backup_policies p
+FROM policy_rows p
 LEFT JOIN policy_tags t ON t.n = p.n
 LEFT JOIN planned g ON g.n = p.n
 LEFT JOIN retentions k ON k.retention_policy = p.retention_policy AND p.management_type = 'AzureIaasVM'
@@ -110,8 +116,7 @@ LEFT JOIN (
   WHERE maybe_vm AND coalesce(state, '') NOT IN ('stopped', 'soft-deleted') GROUP BY policy_n
 ) r ON r.policy_n = p.n
 LEFT JOIN unread e ON e.relation = 'protected_items' AND e.subscription = '*'
-LEFT JOIN unread s ON s.relation = 'protected_items' AND s.subscription = coalesce(p.subscription_id, '')
-WHERE coalesce(p.management_type, 'AzureIaasVM') = 'AzureIaasVM';
+LEFT JOIN unread s ON s.relation = 'protected_items' AND s.subscription = coalesce(p.subscription_id, '');
 
 CREATE VIEW vault AS
 SELECT v.*, t.* EXCLUDE (n),
@@ -374,7 +379,7 @@ SELECT i.n, i.state,
 FROM (
   SELECT *, CASE WHEN last_recovery_point > never() AND last_recovery_point <= until_us()
                  THEN greatest(now_us() - last_recovery_point, 0) / 3.6e9 END AS age
-  FROM items WHERE coalesce(kind, 'vm') = 'vm'
+  FROM item_rows
 ) i
 LEFT JOIN backup_policies p ON p.n = i.policy_id_n
 LEFT JOIN configured c ON c.n = i.n
