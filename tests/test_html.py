@@ -310,12 +310,13 @@ def test_the_page_of_the_example_is_the_golden_one() -> None:
 def test_what_is_worst_is_named_first_and_what_is_exempt_is_not(mixed: Report) -> None:
     failing = [finding for finding in mixed.findings if finding.outcome == "fail"]
     worst = as_html._worst(mixed)
-    assert worst[0][1][0] == failing[0]
-    assert sum(len(findings) for _, findings in worst) == len(failing)
-    ranks = [[SEVERITIES.index(finding.severity) for finding in findings] for _, findings in worst]
+    assert next(iter(worst.values()))[0] == failing[0]
+    assert sum(map(len, worst.values())) == len(failing)
+    assert all(finding.resource == key for key, findings in worst.items() for finding in findings)
+    ranks = [[SEVERITIES.index(finding.severity) for finding in findings] for findings in worst.values()]
     assert ranks == sorted(ranks, key=lambda rank: [*rank, len(SEVERITIES)])
     exempt = [msgspec.structs.replace(finding, exempt=True) for finding in mixed.findings]
-    assert as_html._worst(msgspec.structs.replace(mixed, findings=exempt)) == []
+    assert as_html._worst(msgspec.structs.replace(mixed, findings=exempt)) == {}
 
 
 def test_kinds_of_which_there_may_be_more_are_said_to_be_at_least(mixed: Report) -> None:

@@ -28,8 +28,10 @@ from building import (
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from auditor.assessment import evidence
+from auditor.assessment.assess import find_findings
 from auditor.assessment.engine import column, judge
-from auditor.assessment.evidence import whole_tables
+from auditor.assessment.evidence import find_evidence, whole_tables
 from auditor.assessment.model import OUTCOMES
 from auditor.cli.question import Flags, settle
 from auditor.declared.config import NO_DOCUMENT, Intents
@@ -656,6 +658,19 @@ def verdicts(*files: object, config: str = CONFIG) -> dict[tuple[str, str], str]
                 rows = made.query(f"SELECT key, {column(rule.id)} FROM {matrix.table} JOIN {matrix.subject} USING (n)")
                 found |= {(rule.id, key): OUTCOMES[letter] for key, letter in rows}
     return found
+
+
+def test_who_asks_after_all_findings_is_told_of_any_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "_AT_ONCE", 1)
+    asked = question(CONFIG)
+    built = estate().vm("web").item("web", "ProtectionStopped").vm("db").item("db", "ProtectionStopped").whole()
+    with opened(built.resources, intents=asked.intents, as_of=asked.as_of, rules=asked.rules) as made:
+        matrix, *_ = judge(made.connection, asked.rules, (), made.now, whole_tables(made))
+        every = list(find_findings(made, [matrix], ()))
+        keys = [key for (key,) in made.query("SELECT key FROM vm")]
+        again = [found for found in find_evidence(made, matrix, keys) if found.outcome in ("fail", "unknown")]
+        assert sorted(every, key=lambda one: one.fingerprint) == sorted(again, key=lambda one: one.fingerprint)
+        assert {finding.resource for finding in every} == {vm_id("web"), vm_id("db")}
 
 
 def changes(before: Mapping[Any, str], after: Mapping[Any, str]) -> set[tuple[str, str, str]]:

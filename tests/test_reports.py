@@ -8,11 +8,12 @@ from functools import cache
 
 import msgspec
 import pytest
-from building import audit_files, estate
+from building import audit_files, estate, vm_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from auditor.assessment import evidence
 from auditor.assessment.assess import content_sha256
 from auditor.assessment.model import OUTCOMES, Report
 from auditor.errors import UsageError
@@ -85,6 +86,23 @@ def test_findings_of_a_rule_are_in_the_order_of_the_resources() -> None:
     report = estate().vm("c").vm("a").vm("b").whole().audit(select=["vm-protected"]).report
     assert [finding.resource for finding in report.findings] == [resource.id for resource in report.resources]
     assert [resource.name for resource in report.resources] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_evidence_is_the_same_however_many_resources_are_told_of_at_a_time(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("web", "db", "app", "old", "new")
+    built = estate().vault("local", "LocallyRedundant")
+    for number, name in enumerate(names):
+        built.vm(name)
+        if number % 2:
+            built.item(name, "ProtectionStopped").item(f"{name}-2", sourceResourceId=vm_id(name))
+    monkeypatch.setattr(evidence, "_AT_ONCE", 100)
+    whole = built.audit().report
+    monkeypatch.setattr(evidence, "_AT_ONCE", at_once)
+    assert built.audit().report == whole
+    assert len({finding.resource for finding in whole.findings}) > len(names)
 
 
 def test_evidence_says_the_value_the_source_what_was_expected_or_why_it_is_not_known() -> None:

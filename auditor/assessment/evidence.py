@@ -35,6 +35,7 @@ from auditor.timestamps import show_time
 
 NO_TIME = "the inventory does not say when it was taken, so ages are unknown"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_AT_ONCE = 200_000  # resources: what is told of them goes through joins that cannot wait on disk
 _KEPT = 4_096  # of what was worked out, so that texts that never come again are let go
 
 
@@ -99,16 +100,29 @@ def evidence_of_rows(
         said = [_exemption(exemption) for exemption in exemptions]
         exempted = estate.query("SELECT rule, n, number FROM exempted")
         winners = {(rule, n): said[number] for rule, n, number in exempted}
-    rows = estate.stream(
+    sql = (
         f"SELECT {subject}.n, {subject}.id, {subject}.key, v.excluded, {text} FROM {told_sql(subject, text)}"
-        f" JOIN {matrix.table} v ON v.n = {subject}.n WHERE {wanted}",
-        [*(value for sql in columns for value in sql.values), *values],
+        f" JOIN {matrix.table} v ON v.n = {subject}.n WHERE ({wanted})"
     )
+    bound = [*(value for sql in columns for value in sql.values), *values]
+    few = keys is not None or most is not None
+    rows = estate.stream(sql, bound) if few else _in_parts(estate, matrix, sql, bound)
     for n, resource, key, excluded, *cells in rows:
         reason = matrix.exclusions[excluded].reason if excluded is not None else ""
         for view in views:
             if keys is not None or cells[view.letter] in ("f", "u"):
                 yield n, view.finding(resource, key, cells, reason, winners.get((view.rule.id, n)))
+
+
+def _in_parts(estate: Estate, matrix: Matrix, sql: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """Run a query for so many resources at a time, and yield its rows."""
+    bounds = "CREATE OR REPLACE MACRO first_n() AS {}; CREATE OR REPLACE MACRO last_n() AS {}"
+    ((last,),) = estate.query(f"SELECT coalesce(max(n), 0) FROM {matrix.table}")
+    for start in range(0, last + 1, _AT_ONCE):
+        end = start + _AT_ONCE - 1
+        estate.connection.execute(bounds.format(start, end))
+        yield from estate.stream(f"{sql} AND {matrix.subject}.n BETWEEN {start} AND {end}", values)
+    estate.connection.execute(bounds.format(0, 2**31 - 1))
 
 
 def _first(matrix: Matrix, rule: BoundRule, most: int) -> str:

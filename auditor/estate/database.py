@@ -49,7 +49,7 @@ class Estate:
             ``subscription``.
         now: what counts as now, in microseconds since 1970 UTC; ``None`` when nobody knows.
         gaps: what is missing, those found while joining included.
-        reach_all: items are looked for in every subscription, so a gap in one reaches all VMs. False without such a gap.
+        reach_all: items are looked for in every subscription, so a gap in one reaches all VMs (not without gaps).
         problems: reasons by (table, key, column).
         declared_complete: tables that the caller declared to be whole.
     """

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from auditor.arm_id import portal_link
 from auditor.assessment.evidence import show
-from auditor.assessment.model import ExemptionStatus, Finding, Report, Resource
+from auditor.assessment.model import ExemptionStatus, Finding, Report
 from auditor.bundled import bundled
 from auditor.estate.fields import KIND_NAMES, TABLE_OF
 from auditor.formats.explore_data import embedded, exemption_words, explore_data
@@ -38,7 +38,9 @@ def write(report: Report, file: BinaryIO) -> None:
     style = style.replace("CONTENT", report.content_sha256)  # so that every printed page says which report it is of
     embeds_all, with_evidence = embedded(report)
     listed = report.findings[:MOST_FINDINGS]
-    wanted = {finding.resource for finding in listed}
+    worst = _worst(report)
+    wanted = {*worst, *(finding.resource for finding in listed)}
+    resources = {resource.id: resource for resource in report.resources if resource.id in wanted}
     subscriptions = by_subscription(report)
     uneasy = [rule for rule in report.rules if rule.counts.fail or rule.counts.unknown]
     stream = (
@@ -54,9 +56,9 @@ def write(report: Report, file: BinaryIO) -> None:
             embeds_all=embeds_all,
             with_evidence=with_evidence,
             findings=listed,
-            resources={resource.id: resource for resource in report.resources if resource.id in wanted},
+            resources=resources,
             resource_tallies=by_resource(report),
-            worst=_worst(report),
+            worst=[(resources[key], found) for key, found in worst.items()],
             changes=_changes(report),
             cut_short=_cut_short(report),
             subscriptions=subscriptions,
@@ -95,20 +97,19 @@ def _environment() -> jinja2.Environment:
     return made
 
 
-def _worst(report: Report) -> list[tuple[Resource, list[Finding]]]:
+def _worst(report: Report) -> dict[str, list[Finding]]:
     """Return the resources to look at first, with their failing verdicts that are not exempt, the worst first."""
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
-    failing: dict[str, list[int]] = {}
-    for finding in report.findings:
+    failing: dict[str, list[tuple[int, int]]] = {}
+    for number, finding in enumerate(report.findings):
         if finding.outcome == "fail" and not finding.exempt:
-            failing.setdefault(finding.resource, []).append(rank[finding.severity])
-    ranked = nsmallest(MOST_WORST, failing.items(), key=lambda found: [*sorted(found[1]), len(rank)])
-    shown: dict[str, list[Finding]] = {key: [] for key, _ in ranked}
-    for finding in report.findings:
-        if finding.resource in shown and finding.outcome == "fail" and not finding.exempt:
-            shown[finding.resource].append(finding)
-    resources = {resource.id: resource for resource in report.resources if resource.id in shown}
-    return [(resources[key], findings) for key, findings in shown.items()]
+            failing.setdefault(finding.resource, []).append((rank[finding.severity], number))
+
+    def badness(found: tuple[str, list[tuple[int, int]]]) -> list[int]:
+        return [*sorted(severity for severity, _ in found[1]), len(rank)]
+
+    worst = nsmallest(MOST_WORST, failing.items(), key=badness)
+    return {key: [report.findings[number] for _, number in found] for key, found in worst}
 
 
 def _changes(report: Report) -> Counter[str]:

@@ -15,8 +15,8 @@ import zlib
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, zip_longest
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -65,7 +65,12 @@ def _json(report: Report) -> Iterator[bytes]:
     yield b'{"kinds":{'
     for number, (kind, found) in enumerate(columns.items()):
         yield (b"," if number else b"") + _encoded(kind) + b":" + _encoded(found.columns())
-    yield b'},"subscriptions":' + _encoded(_subscriptions(report)) + b',"exemptions":' + _encoded(_exemptions(report))
+    yield (
+        b'},"subscriptions":'
+        + _encoded(_subscriptions(report, columns.values()))
+        + b',"exemptions":'
+        + _encoded(_exemptions(report))
+    )
     yield b',"rules":['
     kinds: dict[str, str] = {rule.id: rule.resource for rule in report.rules}
     findings: dict[str, list[tuple[int, int]]] = {}  # the place of its resource, and its own
@@ -87,15 +92,17 @@ def _with_findings(report: Report, kind: str) -> dict[int, None]:
     return {number: None for number, letters in rows if "f" in letters or "u" in letters}
 
 
-def _subscriptions(report: Report) -> dict[str, str]:
+def _subscriptions(report: Report, resources: Iterable["_Resources"]) -> dict[str, str]:
     """Return the names of subscriptions, by each way in which resources spell their ids."""
     names = {fold(entry.id): entry.name for entry in report.coverage.subscriptions if entry.name}
-    spelled = dict.fromkeys(resource.subscription for resource in report.resources if resource.subscription)
+    spelled = dict.fromkeys(text for of_kind in resources for text in of_kind.subscriptions())
     return {visible(text): visible(names[fold(text)]) for text in spelled if fold(text) in names}
 
 
 def _exemptions(report: Report) -> dict[str, str]:
     """Return what the exemptions say that exempt a verdict."""
+    if not report.summary.counts.exempt and not report.summary.counts.exempt_unknown:
+        return {}
     used = {finding.exemption.id: finding.exemption for finding in report.findings if finding.exemption is not None}
     return {visible(name): visible(exemption_words(said)) for name, said in used.items()}
 
@@ -106,34 +113,16 @@ def exemption_words(said: FindingExemption) -> str:
     return f"{said.reason.rstrip('.')}. {said.owner} answers for it{ticket}, until {said.expires} ({said.category})."
 
 
-class _Known:
-    """Makes equal texts one: parts of a report are read anew whenever they are asked for."""
-
-    def __init__(self) -> None:
-        self._texts: dict[object, Any] = {}
-
-    def __call__(self, text: TextT) -> TextT:
-        known: TextT = self._texts.setdefault(text, text)
-        return known
-
-
 class _Resources:
     """The columns of the resources of one kind."""
 
-    # What they are embedded as, and what of a resource they are.
-    _FIELDS: ClassVar = {
-        "name": "name",
-        "group": "resource_group",
-        "subscription": "subscription",
-        "location": "location",
-        "source": "source",
-    }
+    _FIELDS = ("name", "group", "subscription", "location", "source")
 
     def __init__(self) -> None:
         self.count = 0
         self.segments: list[list[str | None]] = []
-        self.fields: dict[str, list[str | None]] = {name: [] for name in self._FIELDS}
-        self._known = _Known()
+        self.fields: list[list[str | None]] = [[] for _ in self._FIELDS]
+        self._known: dict[str | None, str | None] = {}  # equal texts are to be one: each resource is read anew
 
     @classmethod
     def of(
@@ -144,7 +133,7 @@ class _Resources:
         places: dict[str, dict[str, int]] = {}
         met: Counter[str] = Counter()
         for resource in report.resources:
-            own = made.setdefault(resource.kind, cls())
+            own = made.get(resource.kind) or made.setdefault(resource.kind, cls())
             if kept is None or met[resource.kind] in kept.get(resource.kind, {}):
                 places.setdefault(resource.kind, {})[resource.id] = own.count
                 own.add(resource)
@@ -152,24 +141,34 @@ class _Resources:
         return made, places
 
     def add(self, resource: Resource) -> None:
-        cells = resource.id.split("/")
-        self.segments += [[None] * self.count for _ in cells[len(self.segments) :]]
-        for column, cell in zip_longest(self.segments, cells):
-            column.append(self._known(cell))
-        for name, attribute in self._FIELDS.items():
-            self.fields[name].append(self._known(getattr(resource, attribute)))
+        cells: list[str | None] = [*resource.id.split("/")]
+        if len(cells) > len(self.segments):
+            self.segments += [[None] * self.count for _ in cells[len(self.segments) :]]
+        else:
+            cells += [None] * (len(self.segments) - len(cells))
+        known = self._known.setdefault
+        for column, cell in zip(self.segments, cells, strict=True):
+            column.append(known(cell, cell))
+        texts = resource.name, resource.resource_group, resource.subscription, resource.location, resource.source
+        for column, cell in zip(self.fields, texts, strict=True):
+            column.append(known(cell, cell))
         self.count += 1
 
     def columns(self) -> Column:
         """Return them as they are embedded; a column that is a segment of the ids is not there twice."""
+        stored = [
+            {"same": self.segments.index(values)} if values in self.segments else _column(values)
+            for values in self.fields
+        ]
         return {
             "count": self.count,
             "id": [_column(cells) for cells in self.segments],
-            **{
-                name: {"same": self.segments.index(values)} if values in self.segments else _column(values)
-                for name, values in self.fields.items()
-            },
+            **dict(zip(self._FIELDS, stored, strict=True)),
         }
+
+    def subscriptions(self) -> Iterable[str]:
+        """Return the ids of their subscriptions, by each way in which they are spelled."""
+        return dict.fromkeys(text for text in self.fields[self._FIELDS.index("subscription")] if text)
 
 
 def _rule(report: Report, rule: RuleInfo, letters: str, shown: Sequence[tuple[int, int]]) -> Column:
@@ -181,39 +180,35 @@ def _rule(report: Report, rule: RuleInfo, letters: str, shown: Sequence[tuple[in
     return stored
 
 
-_TOLD = ("expected", "source", "reason")  # of evidence, beside its value
-
-
 def _findings(findings: Iterable[Finding]) -> Column:
-    known = _Known()
-    messages: list[str] = []
-    observed: list[str] = []
-    others: dict[str, list[str | None]] = {name: [] for name in ("expected", "exemption", "baseline")}
+    texts: dict[str | None, str | None] = {}
+    known = texts.setdefault  # equal texts are to be one: each finding is read anew
+    said: dict[str, list[str | None]] = {
+        name: [] for name in ("message", "expected", "observed", "exemption", "baseline")
+    }
     evidence: dict[str, dict[str, list[str | None]]] = {}
     for count, finding in enumerate(findings):
-        messages.append(known(finding.message))
-        observed.append(known(finding.observed))
-        others["expected"].append(known(finding.expected))
-        others["exemption"].append(known(finding.exemption.id) if finding.exemption is not None else None)
-        others["baseline"].append(finding.baseline)
+        exemption = finding.exemption.id if finding.exemption is not None else None
+        cells = finding.message, finding.expected, finding.observed, exemption, finding.baseline
+        for column, cell in zip(said.values(), cells, strict=True):
+            column.append(known(cell, cell))
         looked = {entry.field: entry for entry in finding.evidence}
         for name in looked:
             if name not in evidence:  # all look at the same, since their rule does
-                evidence[name] = {told: [None] * count for told in ("value", *_TOLD)}
-        for name, cells in evidence.items():
+                evidence[name] = {told: [None] * count for told in ("value", "expected", "source", "reason")}
+        for name, columns in evidence.items():
             entry = looked.get(name)
-            cells["value"].append(known(_value(entry)))
-            for told in _TOLD:
-                cells[told].append(known(getattr(entry, told)) if entry is not None else None)
-    own = list(zip(*(cells["value"] for cells in evidence.values()), strict=True)) or [()] * len(messages)
+            seen = (_value(entry), entry.expected, entry.source, entry.reason) if entry is not None else [None] * 4
+            for column, cell in zip(columns.values(), seen, strict=True):
+                column.append(known(cell, cell))
+    own = list(zip(*(columns["value"] for columns in evidence.values()), strict=True)) or [()] * len(said["message"])
     return {
-        "message": _patterns(messages, own),
-        "expected": _column(others["expected"]),
-        "observed": _patterns(observed, own),
-        "exemption": _column(others["exemption"]),
-        "baseline": _column(others["baseline"]),
+        **{
+            name: _patterns(texts, own) if name in ("message", "observed") else _column(texts)
+            for name, texts in said.items()
+        },
         "fields": [visible(name) for name in evidence],
-        "evidence": [{told: _column(texts) for told, texts in cells.items()} for cells in evidence.values()],
+        "evidence": [{told: _column(cells) for told, cells in columns.items()} for columns in evidence.values()],
     }
 
 
@@ -232,13 +227,13 @@ def _column(values: Sequence[str | None]) -> Column:
     return column
 
 
-def _patterns(texts: Sequence[str], own: Sequence[Sequence[str | None]]) -> Column:
+def _patterns(texts: Sequence[str | None], own: Sequence[Sequence[str | None]]) -> Column:
     """Return a column of texts; where most of them differ, the values of their own rows are taken out of them."""
     if len(set(texts)) * 2 <= len(texts):
         return _column(texts)
     patterns = []
     for text, values in zip(texts, own, strict=True):
-        pattern = visible(text)
+        pattern = visible(text or "")
         for mark, value in zip(_MARKS, values, strict=False):
             if value is not None and len(value) >= _SHORTEST:
                 pattern = pattern.replace(visible(value), mark)
