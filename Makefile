@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-remediation test test-spark check check-reports check-formats screenshots lint types layers docs docs-check \
+.PHONY: help demo demo-remediation test test-thorough test-spark check check-reports check-formats screenshots lint types layers docs docs-check \
   format golden bench constraints clean
 
 help: ## Show what there is
@@ -30,6 +30,9 @@ demo-remediation: $(READY) ## Audit, plan, apply and audit again, on a stand-in 
 
 test: $(READY) ## Run all Python tests
 	$(BIN)/python -m pytest -q -n auto
+
+test-thorough: $(READY) ## Run the tests with ten times as many examples, new ones each time
+	EXAMPLES=10 $(BIN)/python -m pytest -q -n auto
 
 test-spark: ## Run the tests of --engine spark in an environment of their own (needs Java 17 or newer)
 	$(PYTHON) -m venv .venv-spark

@@ -8,10 +8,13 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from effort import TIMES
+
 settings.register_profile(
     "auditor",
     deadline=None,
-    derandomize=True,
+    derandomize=TIMES == 1,
+    max_examples=100 * TIMES,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

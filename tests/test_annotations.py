@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from building import estate
+from effort import examples
 from forging import gated_reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,7 +155,7 @@ def test_a_step_that_passes_does_not_look_clean_when_it_is_not(mixed: Report) ->
     assert (clean.summary.gate.exit_code, list(azure_devops(clean)), list(github(clean))) == (0, [], [])
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 @given(data=st.data(), platform=st.sampled_from(list(PLATFORMS)))
 def test_any_text_is_read_back_and_gives_no_other_command(mixed: Report, data: st.DataObject, platform: str) -> None:
     report = data.draw(gated_reports(mixed))

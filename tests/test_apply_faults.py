@@ -9,6 +9,7 @@ import wanting
 from applying import Standing, stood
 from arm import Fault
 from building import OTHER_SUBSCRIPTION, item_id, policy_id, vault_id, vm_id
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,7 +105,7 @@ faults = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(faults=faults, parallel=st.sampled_from([1, 4]), within=st.floats(0, 9000))
 def test_whatever_goes_wrong_nothing_is_done_twice_and_a_quiet_run_ends_it(
     faults: list[Fault], parallel: int, within: float

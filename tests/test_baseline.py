@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from building import NOW, OTHER_SUBSCRIPTION, EstateBuilder, estate, vm_id
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exemptions import LATER, PAST, entry
@@ -335,7 +336,7 @@ def test_the_configuration_takes_new_thresholds(word: str) -> None:
 ESTATES = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from(STATES), max_size=3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(8))
 @given(ESTATES, ESTATES)
 def test_new_and_unchanged_are_all_findings_and_the_sections_add_up(then: dict[str, str], now: dict[str, str]) -> None:
     old, new = known(**then), known(**now)
@@ -359,7 +360,7 @@ def test_new_and_unchanged_are_all_findings_and_the_sections_add_up(then: dict[s
     assert not gone & {change.resource for change in diff.changes}
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(8))
 @given(ESTATES)
 def test_a_report_compared_with_itself_has_nothing_new(states: dict[str, str]) -> None:
     report = known(**states)

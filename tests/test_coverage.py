@@ -17,6 +17,7 @@ from building import (
     vault_id,
     vm_id,
 )
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,7 @@ def assessed(built: EstateBuilder, gaps: tuple[Gap, ...] = (), *, brief: bool = 
     return assessment.report.coverage
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(10))
 @given(
     lacking=st.lists(st.sampled_from([*JUDGED, EVERY_TABLE, "backup_jobs"]), unique=True),
     held=st.booleans(),

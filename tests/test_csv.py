@@ -5,6 +5,7 @@ import io
 
 import pytest
 from building import estate
+from effort import examples
 from forging import TEXT, gated_reports
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ def original(cell: str) -> str:
     return rest if cell.startswith("'") and rest.lstrip().startswith(TRIGGERS) else cell
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
 def test_any_report_is_read_back_whole_and_without_a_formula(base: Report, data: st.DataObject) -> None:
     report = data.draw(gated_reports(base))

@@ -19,6 +19,7 @@ from building import (
     vault_id,
     vm_id,
 )
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -623,7 +624,7 @@ def anything(draw: st.DrawFn) -> Json:
 
 
 @given(anything())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_object_is_one_row_or_is_ignored_and_counted_or_is_a_gap(entry: Json) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -646,7 +647,7 @@ def test_any_json_in_a_folder_is_read_or_passed_over(value: object) -> None:
 
 
 @given(st.lists(spoilt(), min_size=1, max_size=40))
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_an_estate_of_spoilt_resources_is_judged_without_an_error(drawn: list[tuple[str, Json]]) -> None:
     resources = [{**resource, "id": f"{resource['id']}-{number}"} for number, (_, resource) in enumerate(drawn)]
     found = audit_files({"a.json": json.dumps({"value": resources})})

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from effort import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from oracle import Resource, Row, World, outcome, truth
@@ -521,7 +522,7 @@ def check(rows: Sequence[Row], wanted: Sequence[Condition], world: World) -> Non
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_condition_is_as_true_in_sql_as_it_is_for_the_oracle(subject: Subject) -> None:
-    @settings(max_examples=50, phases=PHASES)
+    @settings(max_examples=examples(40), phases=PHASES)
     @given(st.lists(conditions(subject), min_size=6, max_size=12), st.sampled_from(POOLS), worlds())
     def holds(wanted: list[Condition], pool: int, world: World) -> None:
         rows, connection = estate(subject, pool)
@@ -533,7 +534,7 @@ def test_every_condition_is_as_true_in_sql_as_it_is_for_the_oracle(subject: Subj
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_outcome_is_the_oracles(subject: Subject) -> None:
-    @settings(max_examples=25, phases=PHASES)
+    @settings(max_examples=examples(25), phases=PHASES)
     @given(
         st.lists(st.tuples(st.none() | conditions(subject), conditions(subject)), min_size=3, max_size=6),
         st.lists(conditions(subject), max_size=2),

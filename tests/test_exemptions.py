@@ -1,6 +1,7 @@
 """Exemptions: what is wrong with their file, what they cover, when they count, and that no outcome ever changes."""
 
 import json
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from building import (
     vault_id,
     vm_id,
 )
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from auditor.assessment.model import ExemptionInfo
+from auditor.assessment.model import ExemptionInfo, Report
 from auditor.cli.question import Flags, settle
 from auditor.declared.exemptions import Exemptions, load_exemptions
 from auditor.errors import InputErrors, UsageError
@@ -585,17 +587,26 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=25)
+@cache
+def unexempted() -> Report:
+    return exempting().audit(ignore=["vm-exclusion-is-exempted"]).report
+
+
+def exempting() -> EstateBuilder:
+    return excluded_by_tag().vm("app", osProfile=None).vault("local", "LocallyRedundant")
+
+
+@settings(max_examples=examples(8))
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_an_exemption_never_changes_an_outcome_and_the_order_of_the_file_does_not_matter(
     drawn: list[tuple[str, dict[str, Any], str, str | None]], random: Any
 ) -> None:
-    builder = excluded_by_tag().vm("app", osProfile=None).vault("local", "LocallyRedundant")
+    builder = exempting()
     entries = [
         entry(f"e{number}", rule, scope=scope, expires=expires, created=created)
         for number, (rule, scope, expires, created) in enumerate(drawn)
     ]
-    plain = builder.audit(ignore=["vm-exclusion-is-exempted"]).report
+    plain = unexempted()
     found = audit(*entries, builder=builder, ignore=["vm-exclusion-is-exempted"]).report
     assert found.outcomes == plain.outcomes
     assert {f.fingerprint: f.outcome for f in found.findings} == {f.fingerprint: f.outcome for f in plain.findings}

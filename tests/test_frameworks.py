@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from building import SUBSCRIPTION, EstateBuilder, estate
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exemptions import entry
@@ -292,7 +293,7 @@ def test_own_rules_bear_on_controls_too() -> None:
     assert without["cis", "99"].note == "Not run: vm-own."
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(5))
 @given(st.sampled_from(["baseline", "hardened"]), st.lists(st.sampled_from(RULES), max_size=4))
 def test_counts_are_those_of_the_rules(profile: str, selected: list[Rule]) -> None:
     report = sound("db").audit(profile=profile, select=[entry.id for entry in selected]).report

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from building import EstateBuilder, estate
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -130,7 +131,7 @@ def test_two_processes_at_once_keep_all_their_runs(tmp_path: Path) -> None:
 
 
 @given(cut=st.floats(0, 0.999), flipped=st.booleans())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_damage_to_one_file_hides_another_or_goes_untold(
     tmp_path: Path,
     cut: float,
@@ -186,7 +187,7 @@ def test_a_folder_that_cannot_be_made_or_is_none_is_an_error(tmp_path: Path) -> 
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_the_trend_does_not_depend_on_the_order_of_files(shuffle: random.Random) -> None:
     runs = [run_at(DAYS[number // 2], number + 1) for number in range(8)]
     shuffled = [*runs, runs[3]]

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from building import estate, plain
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -129,7 +130,7 @@ def terminal(report: Report) -> str:
     return file.getvalue()
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(evil=_TEXT)
 def test_no_sink_gives_out_what_could_deceive(base: Report, evil: str) -> None:
     report = forged(base, evil)

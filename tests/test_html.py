@@ -14,6 +14,7 @@ from unittest import mock
 import msgspec
 import pytest
 from building import Json, estate, plain
+from effort import examples
 from forging import reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,7 +227,7 @@ def test_all_verdicts_are_embedded_as_the_report_has_them(mixed: Report) -> None
     assert verdicts(data_of(page_of(mixed))) == expected_verdicts(mixed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_any_report_is_embedded_whole_and_inert(mixed: Report, data: st.DataObject) -> None:
     report = data.draw(reports(mixed))
@@ -280,7 +281,7 @@ def test_beyond_the_limit_passes_are_counted_only_and_the_page_says_so(
     assert "with the evidence of the worst 2 findings" in page
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(data=st.data(), most=st.integers(0, 3))
 def test_whichever_findings_have_their_evidence_it_is_their_own(mixed: Report, data: st.DataObject, most: int) -> None:
     report = data.draw(reports(mixed))

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 from building import OTHER_SUBSCRIPTION, estate, group_id, plain, vm_id
+from effort import examples
 from forging import gated_reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -185,7 +186,7 @@ def test_the_evidence_is_that_of_the_worst_findings(monkeypatch: pytest.MonkeyPa
     assert ["expected: " in text for text in texts].count(True) == 1
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data(), most=st.sampled_from([0, 50_000]))
 def test_any_report_is_red_exactly_where_its_gate_is(base: Report, data: st.DataObject, most: int) -> None:
     report = data.draw(gated_reports(base))

@@ -6,11 +6,13 @@ Azure Pipelines from ``##vso[`` anywhere.
 
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 import msgspec
 import pytest
 from building import estate
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -87,10 +89,15 @@ def test_no_name_of_a_file_or_a_flag_commands_a_pipeline(tmp_path: Path, argumen
     assert_no_command(result.stdout + result.stderr)
 
 
-@settings(max_examples=30)
+@cache
+def unprotected() -> Report:
+    return estate().vm("web").audit(select=["vm-protected"]).report
+
+
+@settings(max_examples=examples(30))
 @given(command=st.sampled_from(COMMANDS), width=st.integers(10, 90))
 def test_wrapping_begins_no_line_with_a_command(command: str, width: int) -> None:
-    base = estate().vm("web").audit(select=["vm-protected"]).report
+    base = unprotected()
     gate = msgspec.structs.replace(base.summary.gate, reasons=[f"{'x ' * 30}{command}"])
     summary = msgspec.structs.replace(base.summary, gate=gate, sentence=f"{'y ' * 37}{command}")
     report = msgspec.structs.replace(base, summary=summary)

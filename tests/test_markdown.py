@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from building import estate
+from effort import examples
 from forging import TEXT, gated_reports
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -120,7 +121,7 @@ def test_exemptions_to_decide_about_are_listed_what_is_over_first(base: Report) 
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_any_report_is_inert_and_found_again(base: Report, data: st.DataObject) -> None:
     report = data.draw(gated_reports(base))

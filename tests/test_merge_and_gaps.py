@@ -25,6 +25,7 @@ from building import (
     vault_id,
     vm_id,
 )
+from effort import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -688,7 +689,7 @@ JUDGED_UNLESS_KNOWN = {
 
 
 @given(estates(), st.data())
-@settings(LAW, max_examples=12)
+@settings(LAW, max_examples=examples(6))
 def test_a_gap_only_ever_makes_verdicts_unknown(resources: list[Json], data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(sorted(TYPES)))
     rows = [entry for entry in resources if entry["type"] == TYPES[table]]
@@ -701,7 +702,7 @@ def test_a_gap_only_ever_makes_verdicts_unknown(resources: list[Json], data: st.
 
 
 @given(estates(), st.data())
-@settings(LAW, max_examples=16)
+@settings(LAW, max_examples=examples(8))
 def test_what_is_left_of_a_cut_answer_never_proves_what_the_whole_denies(
     resources: list[Json], data: st.DataObject
 ) -> None:
@@ -742,7 +743,7 @@ def shuffled(draw: st.DrawFn) -> tuple[list[Json], list[Json]]:
 
 
 @given(shuffled())
-@settings(LAW, max_examples=6)
+@settings(LAW, max_examples=examples(4))
 def test_the_order_of_rows_changes_nothing_at_all(drawn: tuple[list[Json], list[Json]]) -> None:
     one, other = (audit(resources).report for resources in drawn)
     assert one.resources == other.resources
@@ -754,7 +755,7 @@ def test_the_order_of_rows_changes_nothing_at_all(drawn: tuple[list[Json], list[
 
 
 @given(shuffled(), st.integers(1, 5))
-@settings(LAW, max_examples=8)
+@settings(LAW, max_examples=examples(4))
 def test_how_rows_lie_in_files_changes_no_outcome(drawn: tuple[list[Json], list[Json]], files: int) -> None:
     one, other = drawn
     spread = [other[number::files] for number in range(files)]

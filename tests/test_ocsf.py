@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from building import Json, estate, vault_id
+from effort import examples
 from forging import gated_reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,7 +123,7 @@ def test_a_gap_and_an_empty_estate_are_events_of_unknown_compliance(validator: D
     assert [error.message for event in events for error in validator.iter_errors(event)] == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data())
 def test_any_report_is_told_whole_in_valid_events(
     validator: Draft202012Validator, base: Report, data: st.DataObject

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from building import Json, estate
+from effort import examples
 from forging import TEXT, gated_reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -361,7 +362,7 @@ def controlled_reports(draw: st.DrawFn, base: Report) -> Report:
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # it would hide what was found
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
 def test_any_report_is_a_sound_document_that_says_what_it_says(mixed: Report, data: st.DataObject) -> None:
     report = data.draw(controlled_reports(mixed))
@@ -434,7 +435,7 @@ def fields(evidence: Json) -> list[tuple[str, str, str]]:
     ]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     text=st.one_of(
         st.sampled_from(HOSTILE), st.text(max_size=40), st.text(alphabet="[](){}<>*_`~^|\\!&#: ab", max_size=20)
@@ -453,7 +454,7 @@ def test_strings_and_tokens_are_what_oscal_takes(text: str) -> None:
     assert TOKEN.fullmatch(token(text))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(evil=st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=5)), max_size=3).map("".join))
 def test_no_text_anywhere_breaks_the_document(mixed: Report, evil: str) -> None:
     report = msgspec.structs.replace(forged(mixed, evil), as_of=mixed.as_of)

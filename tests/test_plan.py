@@ -18,6 +18,7 @@ from building import (
     vault_id,
     vm_id,
 )
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planned import plan_of_resources
@@ -680,7 +681,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=4)
+@settings(max_examples=examples(4))
 @given(built=estates(), options=OPTIONS)
 def test_every_plan_is_restrained_ordered_and_keeps_its_promises(built: EstateBuilder, options: dict[str, Any]) -> None:
     plan = plan_of(built, **options)
@@ -720,7 +721,7 @@ def test_every_plan_is_restrained_ordered_and_keeps_its_promises(built: EstateBu
     assert len(answered) == plan.created_from.failing, "each failing verdict has a step or a recipe"
 
 
-@settings(max_examples=1)
+@settings(max_examples=examples(1))
 @given(built=estates(), options=OPTIONS)
 def test_equal_input_gives_equal_bytes(built: EstateBuilder, options: dict[str, Any]) -> None:
     backwards = EstateBuilder(built.resources[::-1])

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -319,7 +320,7 @@ def spoilt(value: Any, evil: str) -> Any:
     return f"{value}{evil}" if isinstance(value, str) else value
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(evil=TEXT, name=TEXT)
 def test_any_plan_is_inert(bold: Plan, evil: str, name: str) -> None:
     forged = msgspec.convert(spoilt(msgspec.to_builtins(bold), evil), Plan)
@@ -335,7 +336,7 @@ def test_any_plan_is_inert(bold: Plan, evil: str, name: str) -> None:
         assert make(forged) == page
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(names=st.lists(TEXT, min_size=2, max_size=4), evil=TEXT)
 def test_steps_are_told_together_only_where_nothing_gets_lost(names: list[str], evil: str) -> None:
     steps = [protect(name) for name in names] + [protect(f"{evil}x", notes=[evil]), protect(f"{evil}y", cost=evil)]

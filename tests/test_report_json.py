@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from building import estate
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect as kinds
@@ -57,7 +58,9 @@ def values_of(kind: kinds.Type) -> st.SearchStrategy[Any]:
 ANY_REPORT = values_of(kinds.type_info(Report))
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(ANY_REPORT | values_of(kinds.type_info(Diff)), st.sampled_from([1, 2, 1000]))
 def test_the_pieces_are_the_whole(value: Report | Diff, entries: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +99,9 @@ def is_read(data: bytes) -> bool:
     return True
 
 
-ONE_PLACE = settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ONE_PLACE = settings(
+    deadline=None, max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @ONE_PLACE

@@ -9,6 +9,7 @@ from functools import cache
 import msgspec
 import pytest
 from building import audit_files, estate, vm_id
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -178,7 +179,7 @@ def test_the_table_is_what_it_is_cell_by_cell(texts: list[str], exempt: bool) ->
     assert written(as_csv, report) == cell_by_cell(report)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(10))
 @given(st.text(alphabet=st.characters(), min_size=1, max_size=30))
 def test_any_name_is_inert_in_every_report(name: str) -> None:
     resource = estate().vm("x").resources[0] | {"name": name, "tags": {name: name}}

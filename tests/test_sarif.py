@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 from building import Json, estate, vm_id
+from effort import examples
 from forging import gated_reports
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -202,7 +203,7 @@ def test_many_gaps_are_counted(mixed: Report, monkeypatch: pytest.MonkeyPatch) -
     assert [entry["descriptor"]["id"] for entry in invocation["toolExecutionNotifications"]] == ["gap", "left-out"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(50))
 @given(data=st.data())
 def test_any_report_is_found_again_in_its_results_and_inert(mixed: Report, data: st.DataObject) -> None:
     report = data.draw(gated_reports(mixed))

@@ -17,6 +17,7 @@ import msgspec
 import openpyxl
 import pytest
 from building import estate
+from effort import examples
 from forging import reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,7 +226,7 @@ def test_every_cell_is_what_the_report_says(mixed: Report) -> None:
     assert (summary["Unchanged since the baseline"], summary["Organisation"]) == (len(mixed.findings), None)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_any_report_is_a_workbook_that_says_what_it_says(mixed: Report, data: st.DataObject) -> None:
     report = data.draw(reports(mixed))
@@ -234,7 +235,7 @@ def test_any_report_is_a_workbook_that_says_what_it_says(mixed: Report, data: st
     assert_inert(written)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(evil=st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=5)), max_size=3).map("".join))
 def test_no_text_anywhere_becomes_anything_but_a_text(mixed: Report, evil: str) -> None:
     findings = [msgspec.structs.replace(finding, baseline=None) for finding in mixed.findings]
