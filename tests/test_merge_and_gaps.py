@@ -709,6 +709,9 @@ def test_what_is_left_of_a_cut_answer_never_proves_what_the_whole_denies(
     table = data.draw(
         st.sampled_from(["protected_items", "backup_jobs", "backup_policies", "storage_configs", "subscriptions"]),
     )
+    if table == "backup_policies":
+        # Their counts may tell that items are missing, which nobody knows any more once they are cut off.
+        resources = [without_count(entry) for entry in resources]
     rows = [entry for entry in resources if entry["type"] == TYPES[table]]
     gone = data.draw(st.sets(st.integers(0, max(0, len(rows) - 1)), min_size=1))
     left = [entry for number, entry in enumerate(rows) if number not in gone]
@@ -716,6 +719,12 @@ def test_what_is_left_of_a_cut_answer_never_proves_what_the_whole_denies(
     part = verdicts(others, {"value": left, "nextLink": link(None)})
     for rule, was, became in changes(verdicts(resources), part):
         assert became in ("unknown", "not-applicable") or (rule, was, became) in JUDGED_UNLESS_KNOWN
+
+
+def without_count(resource: Json) -> Json:
+    """Return a resource that does not say how many items it protects."""
+    properties = resource.get("properties", {})
+    return resource | {"properties": {key: properties[key] for key in properties if key != "protectedItemsCount"}}
 
 
 def changed_copy(draw: st.DrawFn, resource: Json) -> Json:
