@@ -246,7 +246,7 @@ def _resources(estate: Estate, matrix: Matrix) -> Iterator[Resource]:
     subject = matrix.subject
     location = "location" if f"{subject}.location" in FIELDS else "CAST(NULL AS VARCHAR)"
     rows = estate.stream(
-        f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject}"
+        f"SELECT id, name, subscription_id, resource_group_name, {location}, source FROM {subject}_rows"
         f"{f' WHERE n IN (SELECT n FROM {matrix.table})' if matrix.narrowed else ''} ORDER BY n",
     )
     for key, name, subscription, group, place, source in rows:

@@ -103,6 +103,8 @@ class _Stdout(io.FileIO):
 def main() -> None:
     """Run the command and exit with its documented code; no error ever shows a traceback."""
     interrupts = _Interrupts()
+    # DuckDB looks for pandas twice for each value that it is given, in vain: a tenth of a small audit.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     if sys.stdout is None:  # closed by the caller: what is opened next would take its number
         _complain("standard output is closed", "Send it to /dev/null instead.")
         sys.exit(ExitCode.USAGE)
