@@ -179,7 +179,7 @@ CONTROLS = (
     Control("message on the console", script("console.error('broken')"), _BROWSER, {"console"}),
     Control("error in a script", script("throw new Error('broken')"), _BROWSER, {"errors"}),
     Control("script that the policy forbids", body("<script>window.__xss=1</script>"), _BROWSER, {"policy", "csp"}),
-    Control("handler that the policy forbids", body('<b onclick="x">b</b>'), _BROWSER, {"csp", "markup"}),
+    Control("handler that the policy forbids", body('<svg onload="x"></svg>'), _BROWSER, {"csp", "markup"}),
     Control("dialog", script("alert(1)"), _BROWSER, {"dialogs"}),
     Control("script that ran", script("window.__xss=1"), _BROWSER, {"xss"}),
     Control(
